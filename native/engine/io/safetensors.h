@@ -1,0 +1,51 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+
+namespace ziptie {
+
+/// Something wrong with a file: says the file, the tensor or key, what was found and what to do.
+class FileError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct TensorInfo {
+  std::string name;
+  DType dtype;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;  ///< into the mapped file
+};
+
+/// A safetensors file, memory-mapped; every offset has been checked against the file's size, gaps and overlaps are refused.
+class SafetensorsFile {
+ public:
+  /// @throws FileError naming the file and the tensor
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  ~SafetensorsFile();
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+
+  const std::map<std::string, TensorInfo>& tensors() const;
+  const std::map<std::string, std::string>& metadata() const;
+  /// @throws FileError when there is no such tensor
+  const TensorInfo& at(const std::string& name) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Writes `tensors` in name order to `path` (not atomically: the caller writes aside, syncs and renames).
+/// @throws FileError with the system's reason, e.g. a full disk
+void write_safetensors(const std::filesystem::path& path, std::span<const TensorInfo> tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace ziptie
