@@ -1,11 +1,18 @@
 #pragma once
-// The seam between the model and the machine: tensors on a device, and the table of coarse, fused ops on them.
-// The model owns the order of ops and what is kept for backward; a backend owns memory, layout and kernels.
+// The seam between the model and the machine: tensors on a device, and the table of coarse, fused ops on
+// them. The model owns the order of ops and what is kept for backward; a backend owns memory, layout and
+// kernels.
+//
+// Ops are enqueued in order on the backend's one stream; only `copy_to_host`, `sum` and `squared_norm` wait
+// for results. The tensors of one op share one floating-point type (f32, or f64 where a backend is tested
+// against itself), which is also the type the op computes in. Every op gives the same bits for the same
+// input, whatever the number of threads.
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -39,9 +46,63 @@ class Buffer {
 
 struct AdamwStep {
   double learning_rate, beta1, beta2, epsilon, weight_decay;
-  std::int64_t step;        ///< counts from 1
-  double gradient_scale;    ///< multiplied into the gradient first (clipping)
+  std::int64_t step;      ///< counts from 1
+  double gradient_scale;  ///< multiplied into the gradient first (clipping)
 };
+
+/// What a backend derives from a weight matrix to multiply by it faster (packed panels, another type). Made
+/// by `Backend::prepare`; stays right when the weight is written through the backend (`copy_to_device`,
+/// `adamw`, `fill_zero`).
+class PreparedWeight {
+ public:
+  virtual ~PreparedWeight() = default;
+};
+
+/// Inverted dropout with a counter-based generator: element (row, column) of stream s depends on (key, s,
+/// row, column) alone.
+struct Dropout {
+  double probability = 0;
+  std::uint64_t key = 0;
+};
+
+/// A low-rank adapter on the rows [first_output, first_output + b.shape[0]) of a weight:
+/// y += scale · dropout(x) aᵀ bᵀ.
+struct Lora {
+  std::int64_t first_output = 0;
+  Tensor a, b;                    ///< [r, in], [out, r]
+  Tensor gradient_a, gradient_b;  ///< same shapes; backward adds to them
+  double scale = 1;
+  std::uint32_t stream = 0;  ///< its dropout's stream
+};
+
+/// y = x weightᵀ + adapters. Projections of one input (q, k, v; gate, up) are one weight, laid end to end.
+struct Linear {
+  Tensor weight;                             ///< [out, in]
+  std::optional<Tensor> gradient;            ///< same shape; backward adds to it; absent when frozen
+  const PreparedWeight* prepared = nullptr;  ///< of `weight`
+  std::span<const Lora> adapters;
+
+  std::int64_t total_rank() const;
+};
+
+/// How heads lie in a row of a fused q, k, v tensor: `heads` query heads, then `kv_heads` keys, then
+/// `kv_heads` values.
+struct HeadLayout {
+  std::int64_t heads = 0;  ///< a multiple of kv_heads; query head h reads key head h / (heads / kv_heads)
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;  ///< even
+
+  std::int64_t row() const { return (heads + 2 * kv_heads) * head_dim; }
+};
+
+/// Sequences laid end to end without padding.
+struct Sequences {
+  Tensor offsets;  ///< u32 [sequences + 1]; sequence i is rows [offsets[i], offsets[i + 1])
+  std::int64_t count = 0;
+  std::int64_t longest = 0;  ///< rows
+};
+
+enum class Rotation { forward, backward };
 
 class Backend {
  public:
@@ -55,12 +116,75 @@ class Backend {
 
   /// Sum of squares in float64, in a fixed order.
   virtual double squared_norm(const Tensor& x) = 0;
+  virtual double sum(const Tensor& x) = 0;  ///< in float64, in a fixed order
   virtual void fill_zero(const Tensor& x) = 0;
   /// torch.optim.AdamW: decoupled decay first, then the update. All f32.
   virtual void adamw(const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
                      const Tensor& second_moment, const AdamwStep& step) = 0;
 
-  // … the model's ops follow here.
+  virtual std::unique_ptr<PreparedWeight> prepare(const Tensor& weight) = 0;
+
+  // Below, a tensor that an op may do without is passed as `Tensor{}`.
+
+  /// out[t] = table[ids[t]]. `table` [vocab, hidden], `ids` u32 [tokens].
+  virtual void embedding_forward(const Tensor& table, const Tensor& ids, const Tensor& out) = 0;
+  /// gradient_table[ids[t]] += gradient_out[t], in the order of t.
+  virtual void embedding_backward(const Tensor& gradient_out, const Tensor& ids,
+                                  const Tensor& gradient_table) = 0;
+  /// out[i] = x[rows[i]]. `rows` u32, ascending.
+  virtual void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) = 0;
+  /// out = 0, then out[rows[i]] = x[i]. `rows` u32, ascending, without repeats.
+  virtual void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& out) = 0;
+
+  /// sum = x + addend (or x), out = sum / rms(sum) · weight. `x`, `sum`, `out` [tokens, hidden]; `sum` may be
+  /// `x` or, without an addend, absent.
+  virtual void rmsnorm_residual_forward(const Tensor& x, const Tensor& addend, const Tensor& weight,
+                                        double epsilon, const Tensor& sum, const Tensor& out) = 0;
+  /// gradient_x += d/dx; gradient_weight += d/dweight (absent when frozen). `x` is the forward's `sum`.
+  virtual void rmsnorm_backward(const Tensor& x, const Tensor& weight, double epsilon,
+                                const Tensor& gradient_out, const Tensor& gradient_x,
+                                const Tensor& gradient_weight) = 0;
+
+  /// `x` [tokens, in], `y` [tokens, out], `lora_hidden` [tokens, Σ r]: dropout(x) aᵀ of each adapter, kept
+  /// for backward.
+  virtual void linear_forward(const Tensor& x, const Linear& linear, const Dropout& dropout, const Tensor& y,
+                              const Tensor& lora_hidden) = 0;
+  /// gradient_x = d/dx (absent: not needed); adds to the gradients in `linear`. Same `x`, `dropout` and
+  /// `lora_hidden` as forward.
+  virtual void linear_backward(const Tensor& x, const Linear& linear, const Dropout& dropout,
+                               const Tensor& lora_hidden, const Tensor& gradient_y,
+                               const Tensor& gradient_x) = 0;
+
+  /// Rotary embedding as HF's Llama (halves, not interleaved pairs), in place on the query and key heads of
+  /// `qkv` [tokens, row]. `positions` u32 [tokens]; `table` [positions, head_dim]: head_dim/2 cosines, then
+  /// as many sines.
+  virtual void rope(const Tensor& qkv, const Tensor& positions, const Tensor& table, const HeadLayout& layout,
+                    Rotation rotation) = 0;
+
+  /// Causal softmax(q kᵀ / √head_dim) v within each sequence. `qkv` [tokens, row], `out` [tokens, heads ·
+  /// head_dim]; `log_sum` [tokens, heads], the softmax's log-denominators, kept for backward.
+  virtual void attention_varlen_forward(const Tensor& qkv, const Sequences& sequences,
+                                        const HeadLayout& layout, const Tensor& out,
+                                        const Tensor& log_sum) = 0;
+  /// gradient_qkv = d/dqkv; `out` and `log_sum` are the forward's.
+  virtual void attention_varlen_backward(const Tensor& qkv, const Sequences& sequences,
+                                         const HeadLayout& layout, const Tensor& out, const Tensor& log_sum,
+                                         const Tensor& gradient_out, const Tensor& gradient_qkv) = 0;
+  /// Appends the keys and values of `qkv` [n, row] at rows [past, past + n) of `keys` and `values`
+  /// [capacity, kv_heads · head_dim]; out[i] attends to rows [0, past + i].
+  virtual void attention_cached(const Tensor& qkv, const HeadLayout& layout, std::int64_t past,
+                                const Tensor& keys, const Tensor& values, const Tensor& out) = 0;
+
+  /// out = silu(gate) · up. `gate_up` [tokens, 2 · intermediate]: gate, then up.
+  virtual void swiglu_forward(const Tensor& gate_up, const Tensor& out) = 0;
+  virtual void swiglu_backward(const Tensor& gate_up, const Tensor& gradient_out,
+                               const Tensor& gradient_gate_up) = 0;
+
+  /// losses[i] = −log softmax(x[i] weightᵀ)[targets[i]]; `x` [rows, hidden], `targets` u32 [rows], `losses`
+  /// [rows]. With `gradient_x` [rows, hidden]: gradient_x = d(scale · Σ losses)/dx, and the weight's gradient
+  /// is added to likewise. Works in chunks of rows: the logits of all rows never exist at once.
+  virtual void head_cross_entropy(const Tensor& x, const Linear& head, const Tensor& targets, double scale,
+                                  const Tensor& losses, const Tensor& gradient_x) = 0;
 };
 
 /// The CPU backend with `threads` threads (0: as many as the machine has).

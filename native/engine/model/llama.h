@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/backend/backend.h"
+#include "engine/infer/kv_cache.h"
 
 namespace ziptie {
 
@@ -50,10 +51,11 @@ struct Loss {
   std::int64_t tokens = 0;
 };
 
-/// A named weight. `name` is HF's tensor name, or PEFT's for LoRA tensors (`base_model.model.…lora_A.weight`).
+/// A named weight. `name` is HF's tensor name, or PEFT's for LoRA tensors
+/// (`base_model.model.…lora_A.weight`).
 struct Parameter {
   std::string name;
-  Tensor value;                    ///< f32, on the device
+  Tensor value;                    ///< f32, on the device; write it through the backend (`copy_to_device`)
   std::optional<Tensor> gradient;  ///< f32, same shape; absent when frozen
   bool decays = true;              ///< false for norms and biases
 };
@@ -67,15 +69,19 @@ struct StepKey {
 
 class Llama {
  public:
-  /// Allocates every weight on `backend`, zero-filled. With an adapter the base is frozen and LoRA tensors are trainable.
-  Llama(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend);
+  /// Allocates every weight on `backend`, zero-filled. With an adapter the base is frozen and LoRA tensors
+  /// are trainable. `dtype` is the type of weights and arithmetic; f64 is for checking gradients.
+  /// @throws std::invalid_argument naming the key of the configuration that cannot be
+  Llama(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend,
+        DType dtype = DType::f32);
   ~Llama();
   Llama(Llama&&) noexcept;
 
   const LlamaConfig& config() const;
   Backend& backend();
 
-  /// Weights ~ N(0, initializer_range²), norms 1, as HF initialises Llama; counter-based, keyed by (seed, tensor name).
+  /// Weights ~ N(0, initializer_range²), norms 1, as HF initialises Llama; counter-based, keyed by (seed,
+  /// tensor name).
   void initialize_base(std::uint64_t seed);
   /// LoRA A ~ kaiming-uniform(√5), B = 0, as PEFT; counter-based, keyed by (seed, tensor name).
   void initialize_adapter(std::uint64_t seed);
@@ -89,6 +95,10 @@ class Llama {
   Loss forward_backward(const Batch& batch, double scale, const StepKey& key);
   /// Logits [tokens, vocab_size] in host memory, f32; for tests, scoring and generation.
   std::vector<float> logits(const Batch& batch);
+  /// Runs `input_ids` at the positions after those in `cache` and appends to it; logits [vocab_size] of the
+  /// last one.
+  /// @throws std::length_error when the cache is full
+  std::vector<float> decode(std::span<const std::uint32_t> input_ids, KvCache& cache);
 
  private:
   struct State;
