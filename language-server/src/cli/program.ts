@@ -1,0 +1,27 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Command } from "commander";
+import { registerCheck } from "./check";
+
+/** The version in the `package.json` that this program came with: beside `dist/`, or two folders above the sources. */
+function packageVersion(): string {
+  for (let folder = __dirname; dirname(folder) !== folder; folder = dirname(folder)) {
+    try {
+      const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+      if (manifest.name === "ziptie") return String(manifest.version);
+    } catch {
+      // not in this folder
+    }
+  }
+  return "unknown";
+}
+
+/** Every command of `ziptie`. A command reports its own negative answer through `process.exitCode = 1`. */
+export function createProgram(): Command {
+  const program = new Command("ziptie")
+    .description("Check datasets, templates and training configs; see tokens; train.")
+    .version(packageVersion())
+    .showHelpAfterError("(--help shows the usage)");
+  registerCheck(program);
+  return program;
+}

@@ -1,0 +1,74 @@
+import type { Diagnostic, Position, Range, TextDocumentContentChangeEvent } from "vscode-languageserver";
+import { NotificationType, RequestType } from "vscode-languageserver";
+import type { ChatTemplateSource, DatasetFormatName } from "../configs/training-plan";
+import type { DocumentKind } from "../documents/kind";
+import type { RowTokens } from "../protocol";
+import type { RuleSeverities } from "../rules/severity";
+
+/** What the server's thread and the worker thread say to each other. The worker keeps its own copy of every open text. */
+
+export const openNotification = new NotificationType<{
+  uri: string;
+  path: string;
+  kind: DocumentKind;
+  version: number;
+  text: string;
+}>("open");
+
+export const changeNotification = new NotificationType<{
+  uri: string;
+  version: number;
+  changes: readonly TextDocumentContentChangeEvent[];
+}>("change");
+
+export const closeNotification = new NotificationType<{ uri: string }>("close");
+
+/** Sent before a template of somebody's is rendered, and after: rendering has a shorter limit than the rest. */
+export const renderingNotification = new NotificationType<{ rendering: boolean; template: string }>(
+  "rendering",
+);
+
+export interface CheckedDocument {
+  /** Of the text that was checked. */
+  version: number;
+  diagnostics: Diagnostic[];
+  /** Rows of a dataset; 0 for anything else. */
+  rows: number;
+}
+export const checkRequest = new RequestType<
+  { uri: string; severities: RuleSeverities },
+  CheckedDocument | null,
+  void
+>("check");
+
+/** How a dataset's rows become tokens: what a config says, or the settings. */
+export interface EncodingSetup {
+  /** Absolute path of a directory or of a `tokenizer.json`. */
+  tokenizer: string;
+  template: ChatTemplateSource | null;
+  format: DatasetFormatName | null;
+  max_length: number | null;
+  truncation: "cut" | "drop";
+  /** Absolute path of the config that says so; null for the settings. */
+  config: string | null;
+}
+
+export const rowTokensRequest = new RequestType<
+  { uri: string; position: Position; setup: EncodingSetup },
+  RowTokens | { refused: string },
+  void
+>("rowTokens");
+
+/** Counts of one row, without its tokens. */
+export interface RowCounts {
+  /** Where the row ends. */
+  end: Position;
+  count: number;
+  supervised: number;
+  cut?: { max_length: number; supervised_lost: number };
+}
+export const rowCountsRequest = new RequestType<
+  { uri: string; range: Range; setup: EncodingSetup },
+  RowCounts[] | { refused: string },
+  void
+>("rowCounts");

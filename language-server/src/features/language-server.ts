@@ -1,0 +1,77 @@
+import type { Connection, InitializeParams, InitializeResult } from "vscode-languageserver";
+import { DidChangeConfigurationNotification, TextDocumentSyncKind } from "vscode-languageserver";
+import { AnalysisWorker, type WorkerThread } from "./analysis-worker";
+import type { RegisterFeature, ServerContext } from "./context";
+import { OpenDocuments, pathOfUri } from "./open-documents";
+import { defaultSettings, parseSettings, type Settings } from "./settings";
+
+/** Every feature of the server, in the order in which they register their handlers. */
+const features: readonly RegisterFeature[] = [];
+
+/**
+ * Serves the language server protocol on a connection until the client says `exit`.
+ * @param launchWorker starts the worker thread when it is first needed, and again after it was ended
+ */
+export function serve(connection: Connection, launchWorker: () => WorkerThread): void {
+  const documents = new OpenDocuments();
+  const worker = new AnalysisWorker(launchWorker);
+  const settingsListeners: ((settings: Settings) => void)[] = [];
+  const shutdownListeners: (() => void)[] = [() => worker.dispose()];
+  let settings = defaultSettings;
+  let folders: string[] = [];
+  let client: InitializeParams["capabilities"] = {};
+
+  const context: ServerContext = {
+    connection,
+    documents,
+    worker,
+    workspaceFolders: () => folders,
+    settings: () => settings,
+    onDidChangeSettings: (listener) => settingsListeners.push(listener),
+    onShutdown: (listener) => shutdownListeners.push(listener),
+  };
+
+  connection.onInitialize((params): InitializeResult => {
+    client = params.capabilities;
+    const uris =
+      params.workspaceFolders?.map((folder) => folder.uri) ?? (params.rootUri ? [params.rootUri] : []);
+    folders = uris.flatMap((uri) => pathOfUri(uri) ?? []);
+    return {
+      serverInfo: { name: "ziptie" },
+      capabilities: {
+        textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental, save: true },
+        workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
+      },
+    };
+  });
+
+  const readSettings = async () => {
+    if (!client.workspace?.configuration) return;
+    settings = parseSettings(await connection.workspace.getConfiguration("ziptie"));
+    for (const listener of settingsListeners) listener(settings);
+  };
+
+  connection.onInitialized(async () => {
+    if (client.workspace?.workspaceFolders) {
+      connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+        const gone = new Set(removed.map((folder) => pathOfUri(folder.uri)));
+        folders = [
+          ...folders.filter((folder) => !gone.has(folder)),
+          ...added.flatMap((f) => pathOfUri(f.uri) ?? []),
+        ];
+      });
+    }
+    if (client.workspace?.didChangeConfiguration?.dynamicRegistration) {
+      await connection.client.register(DidChangeConfigurationNotification.type, { section: "ziptie" });
+    }
+    await readSettings();
+  });
+  connection.onDidChangeConfiguration(readSettings);
+  connection.onShutdown(() => {
+    for (const listener of shutdownListeners) listener();
+  });
+
+  for (const register of features) register(context);
+  documents.listen(connection);
+  connection.listen();
+}

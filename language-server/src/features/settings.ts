@@ -1,0 +1,23 @@
+import { z } from "zod";
+import { severitySchema } from "../rules/severity";
+
+/**
+ * The `ziptie.*` settings as the server reads them. A value of the wrong type is as good as absent: a typo in the settings
+ * must not take the server down.
+ */
+export const settingsSchema = z.object({
+  /** Tokenizer for files that no config names: a directory or a `tokenizer.json`; relative to the workspace folder. */
+  tokenizer: z.string().catch(""),
+  /** Severity per rule id. */
+  rules: z.record(z.string(), severitySchema).catch({}),
+  /** Path of `ziptie-engine`; empty: the one that came with the extension. */
+  enginePath: z.string().catch(""),
+});
+
+export type Settings = z.infer<typeof settingsSchema>;
+
+export const defaultSettings: Settings = settingsSchema.parse({});
+
+export function parseSettings(value: unknown): Settings {
+  return settingsSchema.parse(typeof value === "object" && value !== null ? value : {});
+}
