@@ -59,7 +59,12 @@ const evaluation = z.object({
 
 const checkpoint = z.object({ event: z.literal("checkpoint"), time, step: z.number(), path: z.string() });
 
-const warning = z.object({ event: z.literal("warning"), time, message: z.string(), step: z.number().optional() });
+const warning = z.object({
+  event: z.literal("warning"),
+  time,
+  message: z.string(),
+  step: z.number().optional(),
+});
 
 /** The last line of a run that ended by itself (`finished`) or on request (`stopped`). */
 const runFinished = z.object({
