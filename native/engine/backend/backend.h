@@ -50,14 +50,6 @@ struct AdamwStep {
   double gradient_scale;  ///< multiplied into the gradient first (clipping)
 };
 
-/// What a backend derives from a weight matrix to multiply by it faster (packed panels, another type). Made
-/// by `Backend::prepare`; stays right when the weight is written through the backend (`copy_to_device`,
-/// `adamw`, `fill_zero`).
-class PreparedWeight {
- public:
-  virtual ~PreparedWeight() = default;
-};
-
 /// Inverted dropout with a counter-based generator: element (row, column) of stream s depends on (key, s,
 /// row, column) alone.
 struct Dropout {
@@ -66,23 +58,22 @@ struct Dropout {
 };
 
 /// A low-rank adapter on the rows [first_output, first_output + b.shape[0]) of a weight:
-/// y += scale · dropout(x) aᵀ bᵀ.
+/// y += scale · dropout(x) aᵀ bᵀ, where `a` [r, in] is its part of `Linear::lora_a`.
 struct Lora {
   std::int64_t first_output = 0;
-  Tensor a, b;                    ///< [r, in], [out, r]
-  Tensor gradient_a, gradient_b;  ///< same shapes; backward adds to them
+  Tensor b;           ///< [out, r]
+  Tensor gradient_b;  ///< same shape; backward adds to it
   double scale = 1;
   std::uint32_t stream = 0;  ///< its dropout's stream
 };
 
 /// y = x weightᵀ + adapters. Projections of one input (q, k, v; gate, up) are one weight, laid end to end.
 struct Linear {
-  Tensor weight;                             ///< [out, in]
-  std::optional<Tensor> gradient;            ///< same shape; backward adds to it; absent when frozen
-  const PreparedWeight* prepared = nullptr;  ///< of `weight`
+  Tensor weight;                   ///< [out, in]
+  std::optional<Tensor> gradient;  ///< same shape; backward adds to it; absent when frozen
   std::span<const Lora> adapters;
-
-  std::int64_t total_rank() const;
+  Tensor lora_a;           ///< [Σ r, in]: the adapters' A matrices in their order
+  Tensor gradient_lora_a;  ///< same shape; backward adds to it
 };
 
 /// How heads lie in a row of a fused q, k, v tensor: `heads` query heads, then `kv_heads` keys, then
@@ -121,8 +112,6 @@ class Backend {
   /// torch.optim.AdamW: decoupled decay first, then the update. All f32.
   virtual void adamw(const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
                      const Tensor& second_moment, const AdamwStep& step) = 0;
-
-  virtual std::unique_ptr<PreparedWeight> prepare(const Tensor& weight) = 0;
 
   // Below, a tensor that an op may do without is passed as `Tensor{}`.
 
