@@ -1,0 +1,165 @@
+"""Training steps of the engine against PyTorch, transformers and PEFT from identical state, and what it writes."""
+
+import json
+
+import pytest
+import torch
+from conftest import events, relative_difference, run_engine, run_probe, write_plan, write_shard
+from models import random_llama, random_rows, train
+from peft import PeftModel
+from safetensors.numpy import load_file
+from transformers import AutoModelForCausalLM, get_cosine_with_min_lr_schedule_with_warmup
+
+ADAPTER = {
+    "r": 8,
+    "alpha": 16,
+    "dropout": 0.0,
+    "use_rslora": False,
+    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+}
+STEPS = 20
+
+
+def adamw(parameters, plan, decays=lambda name: True):
+    """torch.optim.AdamW as the plan sets it, without decay where `decays` says no."""
+    settings = plan["optimizer"]
+    named = [(name, p) for name, p in parameters if p.requires_grad]
+    groups = [
+        {"params": [p for n, p in named if decays(n)], "weight_decay": settings["weight_decay"]},
+        {"params": [p for n, p in named if not decays(n)], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]],
+        lr=settings["learning_rate"],
+        betas=tuple(settings["betas"]),
+        eps=settings["epsilon"],
+    )
+
+
+def assert_same_history(output, reference):
+    ours = events(output, "step")
+    assert [step["step"] for step in ours] == list(range(1, len(reference) + 1))
+    for step, expected in zip(ours, reference):
+        assert abs(step["loss"] - expected["loss"]) / expected["loss"] < 1e-4, step["step"]
+        assert abs(step["grad_norm"] - expected["grad_norm"]) / expected["grad_norm"] < 1e-3, step["step"]
+
+
+@pytest.mark.parametrize("use_rslora", [False, True])
+def test_twenty_lora_steps_on_stories260k_follow_peft(use_rslora, stories, tmp_path):
+    rows = random_rows(24, 512, seed=21, longest=96)
+    write_shard(tmp_path / "rows.safetensors", rows)
+    adapter = {**ADAPTER, "use_rslora": use_rslora}
+    run = tmp_path / "run"
+    plan_path = write_plan(
+        run, model={"path": str(stories)}, shard=tmp_path / "rows.safetensors", steps=STEPS, adapter=adapter
+    )
+    run_probe("initial-adapter", "--plan", str(plan_path), "--output", str(tmp_path / "initial"))
+    run_engine("train", str(plan_path))
+
+    base = AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, tmp_path / "initial", is_trainable=True)
+    plan = json.loads(plan_path.read_text())
+    history = train(
+        model,
+        rows,
+        steps=STEPS,
+        batch_size=4,
+        accumulation=1,
+        optimizer=adamw(model.named_parameters(), plan),
+        rate=lambda step: 1e-3,
+        max_grad_norm=1.0,
+    )
+    assert_same_history(run, history)
+    assert history[-1]["loss"] < history[0]["loss"]
+
+    trained = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32), run / "adapter"
+    ).eval()
+    with torch.no_grad():
+        reference = torch.cat([trained(input_ids=torch.tensor([ids])).logits[0] for ids, _ in rows[:4]]).numpy()
+    write_shard(tmp_path / "few.safetensors", rows[:4])
+    run_probe(
+        "logits",
+        "--model", str(stories),
+        "--adapter", str(run / "adapter"),
+        "--shard", str(tmp_path / "few.safetensors"),
+        "--output", str(tmp_path / "few-out.safetensors"),
+    )  # fmt: skip
+    assert relative_difference(load_file(str(tmp_path / "few-out.safetensors"))["logits"], reference) < 1e-4
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_twenty_full_steps_with_accumulation_decay_and_schedule_follow_pytorch(tied, tmp_path):
+    model = random_llama(tmp_path / "model", tied=tied, kv_heads=2, seed=31, initializer_range=0.05)
+    rows = random_rows(40, 320, seed=31)
+    write_shard(tmp_path / "rows.safetensors", rows)
+    run = tmp_path / "run"
+    optimizer = {
+        "name": "adamw_torch",
+        "learning_rate": 2e-3,
+        "betas": [0.9, 0.95],
+        "epsilon": 1e-8,
+        "weight_decay": 0.1,
+        "max_grad_norm": 0.5,
+    }
+    plan_path = write_plan(
+        run,
+        model={"path": str(tmp_path / "model")},
+        shard=tmp_path / "rows.safetensors",
+        steps=STEPS,
+        optimizer=optimizer,
+        schedule={"name": "cosine_with_min_lr", "warmup_steps": 4, "min_lr_rate": 0.1, "steps": STEPS},
+        batching={
+            "per_device_train_batch_size": 2,
+            "gradient_accumulation_steps": 2,
+            "max_length": 4096,
+            "truncation": "cut",
+            "shuffle": False,
+        },
+    )
+    run_engine("train", str(plan_path))
+    rates = [step["learning_rate"] for step in events(run, "step")]
+
+    plan = json.loads(plan_path.read_text())
+    torch_optimizer = adamw(model.named_parameters(), plan, decays=lambda name: "norm" not in name)
+    history = train(
+        model,
+        rows,
+        steps=STEPS,
+        batch_size=2,
+        accumulation=2,
+        optimizer=torch_optimizer,
+        rate=lambda step: rates[step - 1],
+        max_grad_norm=0.5,
+    )
+    assert_same_history(run, history)
+
+    written = AutoModelForCausalLM.from_pretrained(run / "model", dtype=torch.float32)
+    ours = dict(written.named_parameters())
+    for name, parameter in model.named_parameters():
+        assert relative_difference(ours[name].detach().numpy(), parameter.detach().numpy()) < 1e-3, name
+
+
+def test_the_learning_rate_is_that_of_transformers_after_a_warm_up_that_starts_above_zero(tmp_path):
+    random_llama(tmp_path / "model", tied=True, kv_heads=2, seed=41)
+    write_shard(tmp_path / "rows.safetensors", random_rows(8, 320, seed=41))
+    warmup, steps = 5, 30
+    plan_path = write_plan(
+        tmp_path / "run",
+        model={"path": str(tmp_path / "model")},
+        shard=tmp_path / "rows.safetensors",
+        steps=steps,
+        schedule={"name": "cosine_with_min_lr", "warmup_steps": warmup, "min_lr_rate": 0.1, "steps": steps},
+    )
+    run_engine("train", str(plan_path))
+    ours = [step["learning_rate"] for step in events(tmp_path / "run", "step")]
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
+    schedule = get_cosine_with_min_lr_schedule_with_warmup(optimizer, warmup, steps, min_lr_rate=0.1)
+    reference = []
+    for _ in range(steps):
+        reference.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert reference[0] == 0
+    assert ours[:warmup] == pytest.approx([1e-3 * (step + 1) / warmup for step in range(warmup)], rel=1e-6)
+    assert ours[warmup:] == pytest.approx(reference[warmup:], rel=1e-6)
