@@ -10,8 +10,12 @@ export const settingsSchema = z.object({
   tokenizer: z.string().catch(""),
   /** Severity per rule id. */
   rules: z.record(z.string(), severitySchema).catch({}),
-  /** Path of `ziptie-engine`; empty: the one that came with the extension. */
-  enginePath: z.string().catch(""),
+  engine: z
+    .object({
+      /** Of `ziptie-engine`; empty: the one that came with the extension. */
+      path: z.string().catch(""),
+    })
+    .catch({ path: "" }),
 });
 
 export type Settings = z.infer<typeof settingsSchema>;
