@@ -1,27 +1,6 @@
+import { escapeOffsets } from "../documents/json-literal";
 import type { Span } from "../text/span";
 import type { Content } from "./conversation";
-
-/**
- * Document offset of every UTF-16 unit of a decoded JSON string, then of its end.
- *
- * `span` is the literal without its quotes. Undefined when nothing is escaped: offset i then stands at span.start + i.
- */
-export function escapeOffsets(text: string, span: Span): Uint32Array | undefined {
-  if (text.slice(span.start, span.end).indexOf("\\") < 0) return undefined;
-  const offsets = new Uint32Array(span.end - span.start + 1);
-  let units = 0;
-  let at = span.start;
-  while (at < span.end) {
-    offsets[units++] = at;
-    if (text.charCodeAt(at) !== backslash) at++;
-    else at += text.charCodeAt(at + 1) === letterU ? 6 : 2;
-  }
-  offsets[units++] = span.end;
-  return offsets.subarray(0, units);
-}
-
-const backslash = 92;
-const letterU = 117;
 
 /** Maps ranges of a decoded content to the document. Remembers what it decoded, so ask one instance many times. */
 export class ContentMap {
