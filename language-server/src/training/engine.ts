@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:fs";
-import { access, open, realpath, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { access, open, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { identify, isAlive } from "./process-identity";
 import { hasCode, Refused } from "./refused";
@@ -19,7 +19,7 @@ export interface EngineLocation {
  * @param setting path from the settings; empty or undefined when there is none
  */
 export async function locateEngine(setting?: string): Promise<EngineLocation> {
-  const location = await chooseEngine(setting);
+  const location = chooseEngine(setting);
   const remedy =
     location.origin === "bundled"
       ? "Reinstall the extension, build the engine (npm run setup), or name one in the setting ziptie.enginePath."
@@ -43,15 +43,14 @@ export async function locateEngine(setting?: string): Promise<EngineLocation> {
   return location;
 }
 
-async function chooseEngine(setting: string | undefined): Promise<EngineLocation> {
+function chooseEngine(setting: string | undefined): EngineLocation {
   if (setting) return { path: resolve(setting), origin: "the setting ziptie.enginePath" };
   const fromEnvironment = process.env.ZIPTIE_ENGINE;
   if (fromEnvironment) {
     return { path: resolve(fromEnvironment), origin: "the environment variable ZIPTIE_ENGINE" };
   }
   // dist/server.js and dist/cli.js both have the engine in dist/engine.
-  const program = await realpath(process.argv[1] ?? process.execPath);
-  return { path: join(dirname(program), "engine", "ziptie-engine"), origin: "bundled" };
+  return { path: join(__dirname, "engine", "ziptie-engine"), origin: "bundled" };
 }
 
 /**
