@@ -195,6 +195,7 @@ export type TrainingPanelInput =
 /** training panel → extension; validated where it enters. */
 export const trainingPanelOutputSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready") }),
+  z.object({ type: z.literal("start") }),
   z.object({ type: z.literal("overlay"), runs: z.array(z.string()) }),
   z.object({ type: z.literal("stop"), run: z.string() }),
   z.object({ type: z.literal("resume"), run: z.string() }),
