@@ -10,7 +10,7 @@ import { lockHolder, passStartLock, releaseStartLock, runFiles } from "./run-dir
 export interface EngineLocation {
   path: string;
   /** Why this one, for the log. */
-  origin: "the setting ziptie.enginePath" | "the environment variable ZIPTIE_ENGINE" | "bundled";
+  origin: "the setting ziptie.engine.path" | "the environment variable ZIPTIE_ENGINE" | "bundled";
 }
 
 /**
@@ -22,7 +22,7 @@ export async function locateEngine(setting?: string): Promise<EngineLocation> {
   const location = chooseEngine(setting);
   const remedy =
     location.origin === "bundled"
-      ? "Reinstall the extension, build the engine (npm run setup), or name one in the setting ziptie.enginePath."
+      ? "Reinstall the extension, build the engine (npm run setup), or name one in the setting ziptie.engine.path."
       : `It is named by ${location.origin}; correct that, or remove it to use the bundled engine.`;
   let isFile: boolean;
   try {
@@ -44,7 +44,7 @@ export async function locateEngine(setting?: string): Promise<EngineLocation> {
 }
 
 function chooseEngine(setting: string | undefined): EngineLocation {
-  if (setting) return { path: resolve(setting), origin: "the setting ziptie.enginePath" };
+  if (setting) return { path: resolve(setting), origin: "the setting ziptie.engine.path" };
   const fromEnvironment = process.env.ZIPTIE_ENGINE;
   if (fromEnvironment) {
     return { path: resolve(fromEnvironment), origin: "the environment variable ZIPTIE_ENGINE" };

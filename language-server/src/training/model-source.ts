@@ -9,14 +9,18 @@ import { RunsRegistry } from "./runs";
  * @param config the other config's plan
  * @throws Refused saying what to train first, and how
  */
-export async function newestModelOf(config: Pick<TrainingPlan, "config" | "output_dir" | "adapter">): Promise<string> {
+export async function newestModelOf(
+  config: Pick<TrainingPlan, "config" | "output_dir" | "adapter">,
+): Promise<string> {
   const command = `ziptie train ${quoted(config.config)}`;
   if (config.adapter !== null) {
     throw new Refused(
       `${config.config} trains an adapter, not a model; model_name_or_path takes the config of a run that trains every weight.`,
     );
   }
-  const runs = (await new RunsRegistry().list([config.output_dir])).filter((run) => run.config === config.config);
+  const runs = (await new RunsRegistry().list([config.output_dir])).filter(
+    (run) => run.config === config.config,
+  );
   const finished = runs.find((run) => run.state === "finished");
   if (finished === undefined) {
     const going = runs.find((run) => run.state === "running" || run.state === "preparing");
@@ -32,7 +36,9 @@ export async function newestModelOf(config: Pick<TrainingPlan, "config" | "outpu
   } catch {
     // said below
   }
-  throw new Refused(`The run ${finished.run} has finished but its model is gone: ${model}. Train it again: ${command}`);
+  throw new Refused(
+    `The run ${finished.run} has finished but its model is gone: ${model}. Train it again: ${command}`,
+  );
 }
 
 /** As a shell takes it. */
