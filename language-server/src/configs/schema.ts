@@ -5,7 +5,13 @@ import { z } from "zod";
  * A key that HF `TrainingArguments`, TRL or PEFT has keeps their name, type and meaning.
  */
 
-type Source = "HF TrainingArguments" | "HF LlamaConfig" | "TRL SFTConfig" | "TRL ModelConfig" | "PEFT" | "Ziptie";
+type Source =
+  | "HF TrainingArguments"
+  | "HF LlamaConfig"
+  | "TRL SFTConfig"
+  | "TRL ModelConfig"
+  | "PEFT"
+  | "Ziptie";
 
 interface KeyDoc {
   readonly source: Source;
@@ -115,7 +121,10 @@ const architecture = z.strictObject({
     says: "Rows of the embedding.",
     default: "the tokenizer's size",
   }),
-  max_position_embeddings: key(count, 2048, { source: llama, says: "Longest sequence the model is made for." }),
+  max_position_embeddings: key(count, 2048, {
+    source: llama,
+    says: "Longest sequence the model is made for.",
+  }),
   rms_norm_eps: key(z.number().positive(), 1e-6, { source: llama, says: "Epsilon of the RMS norms." }),
   rope_theta: key(z.number().positive(), 10000, { source: llama, says: "Base of the rotary embedding." }),
   tie_word_embeddings: key(z.boolean(), false, {
@@ -148,7 +157,10 @@ const judge = z.strictObject({
   bench: path.meta({ description: "The questions: a `.jsonl` file in MT-bench's form." }),
   every_steps: count.optional().meta({ description: "Judge after every so many optimizer steps." }),
   sample: count.optional().meta({ description: "Judge at most so many questions each time." }),
-  judge: z.enum(["reference", "openai", "local"]).default("reference").meta({ description: "Who gives the scores." }),
+  judge: z
+    .enum(["reference", "openai", "local"])
+    .default("reference")
+    .meta({ description: "Who gives the scores." }),
 });
 
 export const trainingConfigSchema = z.strictObject({
@@ -316,15 +328,11 @@ export const trainingConfigSchema = z.strictObject({
     source: hf,
     says: "Optimizer steps of the whole run, instead of `num_train_epochs`; `-1` leaves it to the epochs.",
   }),
-  gradient_checkpointing: key(
-    z.union([z.boolean(), z.enum(["auto", "none", "selective", "full"])]),
-    "auto",
-    {
-      source: hf,
-      says: "Recompute activations in the backward pass to save memory: `none`, `selective`, `full`, or `auto`; HF's `true` is `full`, `false` is `none`.",
-      default: "TRL: `true`",
-    },
-  ),
+  gradient_checkpointing: key(z.union([z.boolean(), z.enum(["auto", "none", "selective", "full"])]), "auto", {
+    source: hf,
+    says: "Recompute activations in the backward pass to save memory: `none`, `selective`, `full`, or `auto`; HF's `true` is `full`, `false` is `none`.",
+    default: "TRL: `true`",
+  }),
   seed: key(z.int().min(0), 42, { source: hf, says: "Seed of everything random in the run." }),
 
   logging_steps: key(count, 1, {
@@ -376,10 +384,14 @@ export const trainingConfigSchema = z.strictObject({
     source: "Ziptie",
     says: "Have answers to a bench judged while training goes on.",
   }),
-  rules: key(z.record(z.string(), z.enum(["error", "warning", "information", "hint", "off"])), {}, {
-    source: "Ziptie",
-    says: "Severity of lint rules for this config and the files it names: `error`, `warning`, `information`, `hint` or `off`.",
-  }),
+  rules: key(
+    z.record(z.string(), z.enum(["error", "warning", "information", "hint", "off"])),
+    {},
+    {
+      source: "Ziptie",
+      says: "Severity of lint rules for this config and the files it names: `error`, `warning`, `information`, `hint` or `off`.",
+    },
+  ),
 });
 
 /** A config that the schema accepts, constant defaults filled in. */

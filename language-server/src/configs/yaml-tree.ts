@@ -1,4 +1,14 @@
-import { type Document, isAlias, isCollection, isMap, isPair, isScalar, isSeq, parseAllDocuments, Scalar } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  parseAllDocuments,
+  Scalar,
+} from "yaml";
 import type { Finding, Span } from "../text/span";
 
 /** A YAML document as a plain tree with spans: aliases resolved, duplicate keys found, sizes bounded. */
@@ -72,11 +82,16 @@ export function readYaml(text: string): YamlReading {
     });
     documents = Array.isArray(parsed) ? parsed : [];
   } catch (error) {
-    if (error instanceof RangeError) return { root: null, findings: [tooDeep({ start: 0, end: firstLineEnd(text) })] };
+    if (error instanceof RangeError)
+      return { root: null, findings: [tooDeep({ start: 0, end: firstLineEnd(text) })] };
     return {
       root: null,
       findings: [
-        { rule: syntax, span: { start: 0, end: firstLineEnd(text) }, message: `This is not YAML: ${String(error)}` },
+        {
+          rule: syntax,
+          span: { start: 0, end: firstLineEnd(text) },
+          message: `This is not YAML: ${String(error)}`,
+        },
       ],
     };
   }
@@ -145,7 +160,10 @@ class TreeReader {
       const { value } = node;
       const quoted = node.type === Scalar.QUOTE_DOUBLE || node.type === Scalar.QUOTE_SINGLE;
       const plain =
-        typeof value === "string" || typeof value === "number" || typeof value === "boolean" || value === null;
+        typeof value === "string" ||
+        typeof value === "number" ||
+        typeof value === "boolean" ||
+        value === null;
       return { kind: "scalar", value: plain ? value : String(value), quoted, span };
     }
     return { kind: "scalar", value: null, quoted: false, span };
@@ -168,7 +186,9 @@ class TreeReader {
           rule: "duplicate-key",
           span: keySpan,
           message: `\`${key}\` stands here a second time; readers take one of the two and say nothing. Remove one.`,
-          fixes: [{ title: `Remove this \`${key}\``, edits: [{ span: wholeLines(this.text, span), newText: "" }] }],
+          fixes: [
+            { title: `Remove this \`${key}\``, edits: [{ span: wholeLines(this.text, span), newText: "" }] },
+          ],
         });
         continue;
       }
