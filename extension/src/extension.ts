@@ -1,0 +1,140 @@
+import { commands, type ExtensionContext, env, l10n, window, workspace } from "vscode";
+import { formatsFor } from "./format";
+import { messageOf, ServerConnection } from "./language-client";
+import { PlanPreview } from "./plan/plan-preview";
+import { announceEnds } from "./runs/end-notifications";
+import { RunCommands } from "./runs/run-commands";
+import { isActive, isResumable, RunList } from "./runs/run-list";
+import { createStatusBarItem, RunsView } from "./runs/runs-view";
+import { TokenView } from "./tokens/token-view";
+import { isConfig, pickConfig, workspaceHasConfig } from "./training/configs";
+import { Launcher } from "./training/launch";
+import { TrainingPanels } from "./training/training-panels";
+import { WatchedRuns } from "./training/watched-runs";
+import { openExample, openWalkthrough, watchForFixedConfig } from "./walkthrough";
+
+/** Languages whose files are worth a server by themselves; a YAML file only if it is a training config. */
+const ownLanguages = new Set(["jsonl", "jinja"]);
+
+export function activate(context: ExtensionContext): void {
+  const log = window.createOutputChannel("Ziptie", { log: true });
+  const server = new ServerConnection(context.asAbsolutePath("dist/server.js"), log);
+  const formats = formatsFor(env.language);
+  const list = new RunList(server);
+  const runs = new RunCommands(server, list, formats);
+  const watched = new WatchedRuns(server);
+  const panels = new TrainingPanels(context.extensionUri, list, watched, {
+    start: () => void commands.executeCommand("ziptie.startTraining"),
+    stop: (run) => runs.stop(run),
+    resume: (run) => launcher.resume(run),
+    openLog: (run) => runs.openLog(run),
+    openConfig: (run) => runs.openConfig(run),
+  });
+  const launcher = new Launcher(server, {
+    open: (run) => panels.open(run),
+    stop: (run) => runs.stop(run),
+  });
+  const tokens = new TokenView(server, formats);
+  const plan = new PlanPreview(server, formats);
+  context.subscriptions.push(
+    log,
+    server,
+    list,
+    watched,
+    panels,
+    tokens,
+    plan,
+    new RunsView(list, formats),
+    createStatusBarItem(list, formats),
+    announceEnds(list, formats),
+    watchForFixedConfig(),
+  );
+
+  const register = (id: string, run: (argument: unknown) => unknown) => {
+    context.subscriptions.push(
+      commands.registerCommand(`ziptie.${id}`, async (argument: unknown) => {
+        try {
+          await run(argument);
+        } catch (error) {
+          log.error(messageOf(error));
+          void window.showErrorMessage(messageOf(error));
+        }
+      }),
+    );
+  };
+  register("startTraining", async (argument) => {
+    const config = await pickConfig(argument);
+    if (config !== undefined) await launcher.start(config);
+  });
+  register("stopTraining", async (argument) => {
+    const run = await runs.pick(
+      argument,
+      isActive,
+      l10n.t("Choose a run to stop"),
+      l10n.t("Nothing is training."),
+    );
+    if (run !== undefined) await runs.stop(run);
+  });
+  register("resumeTraining", async (argument) => {
+    const run = await runs.pick(
+      argument,
+      isResumable,
+      l10n.t("Choose a run to resume"),
+      l10n.t("There is no run with a checkpoint to resume from."),
+    );
+    if (run !== undefined) await launcher.resume(run);
+  });
+  register("openRun", async (argument) => {
+    const run = await runs.pick(
+      argument,
+      () => true,
+      l10n.t("Choose a run to open"),
+      l10n.t("There are no runs yet."),
+    );
+    if (run !== undefined) panels.open(run);
+  });
+  register("openEngineLog", async (argument) => {
+    const run = await runs.pick(
+      argument,
+      () => true,
+      l10n.t("Choose the run whose log to open"),
+      l10n.t("There are no runs yet."),
+    );
+    if (run !== undefined) await runs.openLog(run);
+  });
+  register("openRunConfig", async (argument) => {
+    const run = await runs.pick(
+      argument,
+      () => true,
+      l10n.t("Choose the run whose config to open"),
+      l10n.t("There are no runs yet."),
+    );
+    if (run !== undefined) await runs.openConfig(run);
+  });
+  register("refreshRuns", () => list.refresh());
+  register("previewPlan", async (argument) => {
+    const config = await pickConfig(argument);
+    if (config !== undefined) await plan.show(config);
+  });
+  register("showTokens", () => tokens.toggle());
+  register("hideTokens", () => tokens.hide());
+  register("showLog", () => log.show());
+  register("restartServer", () => server.restart());
+  register("openWalkthrough", openWalkthrough);
+  register("openExample", () => openExample(context.extensionUri));
+
+  // The server is worth its memory once there is something for it to check. It says by itself why it cannot be started.
+  const startServer = () => void server.start().catch(() => undefined);
+  const isOurs = ({ languageId, uri }: { languageId: string; uri: typeof context.extensionUri }) =>
+    ownLanguages.has(languageId) || isConfig(uri);
+  if (workspace.textDocuments.some(isOurs)) startServer();
+  context.subscriptions.push(
+    workspace.onDidOpenTextDocument((document) => {
+      if (isOurs(document)) startServer();
+    }),
+  );
+  void workspaceHasConfig().then((hasConfig) => {
+    void commands.executeCommand("setContext", "ziptie.hasConfig", hasConfig);
+    if (hasConfig) startServer();
+  });
+}

@@ -1,0 +1,136 @@
+import { randomUUID } from "node:crypto";
+import { basename } from "node:path";
+import {
+  type CancellationToken,
+  commands,
+  l10n,
+  ProgressLocation,
+  type Uri,
+  window,
+  workspace,
+} from "vscode";
+import {
+  type AlreadyRunning,
+  type Refusal,
+  resumeRunRequest,
+  type StartedRun,
+  startTrainingRequest,
+} from "../../../language-server/src/protocol";
+import { messageOf, type ServerConnection } from "../language-client";
+import { isRefusal, showRefusal } from "../reveal";
+import { saveConfig } from "./configs";
+
+type Answer = StartedRun | AlreadyRunning | Refusal;
+
+/** What a launch does once it knows the run: the panel that shows it, the way to stop one that is in the way. */
+export interface LaunchActions {
+  open(run: string): void;
+  stop(run: string): Promise<void>;
+}
+
+/** Starts and resumes runs: progress while the data is prepared, then the panel, or why not. */
+export class Launcher {
+  /** Configs and runs whose launch is being prepared: a second click must not start a second run. */
+  readonly #launching = new Set<string>();
+
+  constructor(
+    private readonly server: ServerConnection,
+    private readonly actions: LaunchActions,
+  ) {}
+
+  async start(config: Uri): Promise<void> {
+    if (!(await this.#isTrusted())) return;
+    const name = basename(config.path);
+    if (config.scheme !== "file") {
+      void window.showErrorMessage(l10n.t("Training needs files on a disk; {0} is not one.", name));
+      return;
+    }
+    await this.#launch(config.toString(), l10n.t("Preparing {0}", name), async (report, token) => {
+      if (!(await saveConfig(config))) return undefined;
+      const workDoneToken = randomUUID();
+      const progress = await this.server.onWorkDoneProgress(workDoneToken, report);
+      try {
+        return await this.server.request(
+          startTrainingRequest,
+          { uri: config.toString(), workDoneToken },
+          token,
+        );
+      } finally {
+        progress.dispose();
+      }
+    });
+  }
+
+  async resume(run: string): Promise<void> {
+    if (!(await this.#isTrusted())) return;
+    await this.#launch(run, l10n.t("Resuming {0}", basename(run)), (_report, token) =>
+      this.server.request(resumeRunRequest, { run }, token),
+    );
+  }
+
+  async #launch(
+    key: string,
+    title: string,
+    ask: (
+      report: (value: { message?: string; percentage?: number }) => void,
+      token: CancellationToken,
+    ) => Promise<Answer | undefined>,
+  ): Promise<void> {
+    if (this.#launching.has(key)) return;
+    this.#launching.add(key);
+    try {
+      const answer = await window.withProgress(
+        { location: ProgressLocation.Notification, title, cancellable: true },
+        (progress, token) => {
+          let percentage = 0;
+          return ask((value) => {
+            const increment = value.percentage === undefined ? undefined : value.percentage - percentage;
+            percentage = value.percentage ?? percentage;
+            progress.report({ message: value.message, increment });
+          }, token).catch((error: unknown) => {
+            if (token.isCancellationRequested) return undefined;
+            throw error;
+          });
+        },
+      );
+      if (answer !== undefined) await this.#conclude(answer);
+    } catch (error) {
+      void window.showErrorMessage(l10n.t("Training could not be started: {0}", messageOf(error)));
+    } finally {
+      this.#launching.delete(key);
+    }
+  }
+
+  async #conclude(answer: Answer): Promise<void> {
+    if (isRefusal(answer)) {
+      void showRefusal(answer);
+    } else if ("alreadyRunning" in answer) {
+      void this.#offerRunning(answer.alreadyRunning);
+    } else {
+      this.actions.open(answer.run);
+    }
+  }
+
+  async #offerRunning(run: string): Promise<void> {
+    const open = l10n.t("Open Run");
+    const stop = l10n.t("Stop");
+    const choice = await window.showWarningMessage(
+      l10n.t("This config is being trained already, as {0}.", basename(run)),
+      open,
+      stop,
+    );
+    if (choice === open) this.actions.open(run);
+    if (choice === stop) await this.actions.stop(run);
+  }
+
+  async #isTrusted(): Promise<boolean> {
+    if (workspace.isTrusted) return true;
+    const manage = l10n.t("Manage Workspace Trust");
+    const choice = await window.showWarningMessage(
+      l10n.t("Training starts a program, so it needs a trusted workspace."),
+      manage,
+    );
+    if (choice === manage) void commands.executeCommand("workbench.trust.manage");
+    return false;
+  }
+}

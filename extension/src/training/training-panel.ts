@@ -1,0 +1,232 @@
+import { randomBytes } from "node:crypto";
+import { basename, join } from "node:path";
+import { type Disposable, env, l10n, Uri, type WebviewPanel, window, workspace } from "vscode";
+import {
+  type RunSummary,
+  type TrainingPanelInput,
+  type TrainingPanelOutput,
+  trainingPanelOutputSchema,
+} from "../../../language-server/src/protocol";
+import { messageOf } from "../language-client";
+import type { RunList } from "../runs/run-list";
+import { panelHtml } from "./panel-html";
+import { emptySeries, lengthsOf, pointsSince, type SeriesLengths } from "./run-series";
+import type { WatchedRuns } from "./watched-runs";
+
+/** A frame of live points goes to the page at most this often, in milliseconds. */
+const updateInterval = 100;
+/** The page draws no more runs over one another. */
+const maxOverlaid = 8;
+
+export interface PanelActions {
+  start(): void;
+  stop(run: string): Promise<void>;
+  resume(run: string): Promise<void>;
+  openLog(run: string): Promise<void>;
+  openConfig(run: string): Promise<void>;
+}
+
+/** One training panel: tells its page about its run and the runs laid over it, as long as the page is on screen. */
+export class TrainingPanel implements Disposable {
+  readonly #disposables: Disposable[] = [];
+  /** Runs that were acquired from `WatchedRuns`. */
+  readonly #acquired = new Set<string>();
+  /** How much of each run the page has; empty while there is no page to update. */
+  #sent = new Map<string, SeriesLengths>();
+  #sentSummaries = new Map<string, string>();
+  #sentAvailable = "";
+  #overlay: string[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Grows with every snapshot, so that one that was overtaken while its runs were loading is not sent. */
+  #snapshot = 0;
+
+  constructor(
+    readonly panel: WebviewPanel,
+    readonly primary: string,
+    extensionUri: Uri,
+    private readonly list: RunList,
+    private readonly watched: WatchedRuns,
+    private readonly actions: PanelActions,
+  ) {
+    const webviews = Uri.joinPath(extensionUri, "dist", "webviews");
+    panel.title = basename(primary);
+    panel.iconPath = {
+      light: Uri.joinPath(extensionUri, "images", "panel-light.svg"),
+      dark: Uri.joinPath(extensionUri, "images", "panel-dark.svg"),
+    };
+    panel.webview.options = { enableScripts: true, localResourceRoots: [webviews] };
+    const { webview } = panel;
+    this.#disposables.push(
+      webview.onDidReceiveMessage((message: unknown) => this.#receive(message)),
+      panel.onDidChangeViewState(() => {
+        // A hidden page is thrown away by the editor; its successor says that it is ready.
+        if (!panel.visible) this.#sent.clear();
+      }),
+      watched.onDidChange(({ run, rewound }) => {
+        if (!this.#sent.has(run)) return;
+        if (rewound) void this.#sendSnapshot();
+        else this.#schedule();
+      }),
+      list.onDidChange(() => {
+        if (this.#sent.size > 0) this.#schedule();
+      }),
+    );
+    webview.html = panelHtml({
+      script: webview.asWebviewUri(Uri.joinPath(webviews, "training.js")).toString(),
+      style: webview.asWebviewUri(Uri.joinPath(webviews, "training.css")).toString(),
+      cspSource: webview.cspSource,
+      nonce: randomBytes(16).toString("base64url"),
+      title: panel.title,
+      locale: env.language,
+      messages: stringsOf(l10n.bundle),
+    });
+  }
+
+  #receive(message: unknown): void {
+    const parsed = trainingPanelOutputSchema.safeParse(message);
+    if (!parsed.success) return;
+    this.#handle(parsed.data).catch((error: unknown) => {
+      void window.showErrorMessage(messageOf(error));
+    });
+  }
+
+  async #handle(message: TrainingPanelOutput): Promise<void> {
+    switch (message.type) {
+      case "ready":
+        return this.#sendSnapshot();
+      case "overlay":
+        this.#overlay = message.runs.filter((run) => run !== this.primary).slice(0, maxOverlaid);
+        return this.#sendSnapshot();
+      case "start":
+        return this.actions.start();
+      case "stop":
+        return this.actions.stop(message.run);
+      case "resume":
+        return this.actions.resume(message.run);
+      case "openLog":
+        return this.actions.openLog(message.run);
+      case "openConfig":
+        return this.actions.openConfig(message.run);
+      case "copy":
+        await env.clipboard.writeText(message.text);
+        window.setStatusBarMessage(l10n.t("Copied as CSV"), 3000);
+        return;
+      case "save":
+        return this.#save(message);
+    }
+  }
+
+  async #save({ name, format, base64 }: Extract<TrainingPanelOutput, { type: "save" }>): Promise<void> {
+    const folder = workspace.workspaceFolders?.[0]?.uri ?? Uri.file(join(this.primary, ".."));
+    const target = await window.showSaveDialog({
+      defaultUri: Uri.joinPath(folder, basename(name)),
+      filters: format === "png" ? { [l10n.t("PNG image")]: ["png"] } : { CSV: ["csv"] },
+    });
+    if (target === undefined) return;
+    await workspace.fs.writeFile(target, Buffer.from(base64, "base64"));
+    window.setStatusBarMessage(l10n.t("Saved {0}", basename(target.path)), 3000);
+  }
+
+  #post(message: TrainingPanelInput): void {
+    void this.panel.webview.postMessage(message);
+  }
+
+  #summary(run: string): RunSummary | undefined {
+    return this.list.get(run) ?? this.watched.summary(run);
+  }
+
+  async #sendSnapshot(): Promise<void> {
+    const snapshot = ++this.#snapshot;
+    const wanted = [this.primary, ...this.#overlay];
+    for (const run of [...this.#acquired].filter((run) => !wanted.includes(run))) {
+      this.#acquired.delete(run);
+      this.watched.release(run);
+    }
+    const failures = await Promise.all(
+      wanted.map(async (run) => {
+        if (this.#acquired.has(run)) return undefined;
+        this.#acquired.add(run);
+        return this.watched.acquire(run).then(
+          () => undefined,
+          (error: unknown) => {
+            this.#acquired.delete(run);
+            this.watched.release(run);
+            return { run, message: messageOf(error) };
+          },
+        );
+      }),
+    );
+    if (snapshot !== this.#snapshot) return;
+    const failure = failures.find((failed) => failed?.run === this.primary);
+    if (failure !== undefined) return this.#post({ type: "failure", message: failure.message });
+
+    const runs = wanted.flatMap((run) => {
+      const summary = this.#summary(run);
+      const series = this.watched.series(run);
+      return summary === undefined || series === undefined ? [] : [{ summary, series }];
+    });
+    this.#sent = new Map(runs.map(({ summary, series }) => [summary.run, lengthsOf(series)]));
+    this.#sentSummaries = new Map(runs.map(({ summary }) => [summary.run, JSON.stringify(summary)]));
+    const available = [...this.list.runs];
+    this.#sentAvailable = outline(available);
+    this.#post({ type: "snapshot", primary: this.primary, runs, available });
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#sendUpdates();
+    }, updateInterval);
+  }
+
+  #sendUpdates(): void {
+    for (const [run, lengths] of this.#sent) {
+      const series = this.watched.series(run);
+      const summary = this.#summary(run);
+      if (series === undefined || summary === undefined) continue;
+      const now = lengthsOf(series);
+      const grown =
+        now.steps > lengths.steps ||
+        now.evaluations > lengths.evaluations ||
+        now.checkpoints > lengths.checkpoints;
+      const text = JSON.stringify(summary);
+      if (!grown && this.#sentSummaries.get(run) === text) continue;
+      this.#sent.set(run, now);
+      this.#sentSummaries.set(run, text);
+      this.#post({
+        type: "append",
+        run,
+        summary,
+        series: grown ? pointsSince(series, lengths) : emptySeries(),
+      });
+    }
+    const available = [...this.list.runs];
+    if (this.#sent.size > 0 && outline(available) !== this.#sentAvailable) {
+      this.#sentAvailable = outline(available);
+      this.#post({ type: "available", runs: available });
+    }
+  }
+
+  dispose(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    for (const disposable of this.#disposables) disposable.dispose();
+    for (const run of this.#acquired) this.watched.release(run);
+    this.#acquired.clear();
+    this.#sent.clear();
+  }
+}
+
+/** What the list of runs to lay over shows of them. */
+const outline = (runs: readonly RunSummary[]): string =>
+  runs.map((run) => `${run.run}:${run.state}`).join("\n");
+
+/** The strings of an l10n bundle; entries with comments are reduced to their message. */
+function stringsOf(bundle: typeof l10n.bundle): Record<string, string> {
+  const entries = Object.entries(bundle ?? {});
+  return Object.fromEntries(
+    entries.map(([key, value]: [string, string | { message: string }]) => [
+      key,
+      typeof value === "string" ? value : value.message,
+    ]),
+  );
+}
