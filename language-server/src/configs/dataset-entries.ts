@@ -1,9 +1,9 @@
 import type { KeyPath } from "./key-path";
-import type { DatasetEntry, TrainingConfig } from "./schema";
+import type { DatasetEntry, PartialConfig } from "./schema";
 
 /** The datasets under a key, one shape for all ways of writing them, each with the path of its value in the config. */
 export function datasetEntries(
-  config: TrainingConfig,
+  config: PartialConfig,
   key: "dataset" | "eval_dataset",
 ): { path: KeyPath; entry: DatasetEntry; pathKey: KeyPath }[] {
   const value = config[key];

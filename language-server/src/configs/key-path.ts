@@ -33,7 +33,10 @@ export function spanOf(root: YamlMapping, path: KeyPath, part: "key" | "value"):
     const node = nodeAt(root, above);
     const entry = entryAt(root, above);
     // A key without a value has no characters of its value: the key is underlined.
-    if (entry) return part === "key" || length < path.length ? entry.keySpan : entry.value.span;
+    if (entry) {
+      const { start, end } = entry.value.span;
+      return part === "key" || length < path.length || start === end ? entry.keySpan : entry.value.span;
+    }
     if (node) return node.kind === "mapping" ? (node.entries[0]?.keySpan ?? node.span) : node.span;
   }
   return root.entries[0]?.keySpan ?? { start: root.span.start, end: root.span.start };

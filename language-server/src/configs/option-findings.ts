@@ -1,11 +1,11 @@
 import type { Finding, FindingFix } from "../text/span";
 import { datasetEntries } from "./dataset-entries";
 import { entryAt, nodeAt, spanOf } from "./key-path";
-import type { TrainingConfig } from "./schema";
+import type { PartialConfig } from "./schema";
 import { wholeLines, type YamlMapping } from "./yaml-tree";
 
 /** Keys that are right one by one and wrong together. */
-export function optionFindings(text: string, root: YamlMapping, config: TrainingConfig): Finding[] {
+export function optionFindings(text: string, root: YamlMapping, config: PartialConfig): Finding[] {
   return new OptionChecks(text, root, config).run();
 }
 
@@ -15,7 +15,7 @@ class OptionChecks {
   constructor(
     readonly text: string,
     readonly root: YamlMapping,
-    readonly config: TrainingConfig,
+    readonly config: PartialConfig,
   ) {}
 
   run(): Finding[] {
@@ -301,15 +301,16 @@ class OptionChecks {
   }
 
   #conversation(): void {
-    const wanted = this.config.stage === "pretrain" ? "text" : "conversations";
+    const { stage } = this.config;
+    const wanted = stage === "pretrain" ? "text" : "conversations";
     for (const key of ["dataset", "eval_dataset"] as const) {
       for (const { path, entry } of datasetEntries(this.config, key)) {
-        if (!entry.format || (entry.format === "text") === (this.config.stage === "pretrain")) continue;
-        if (this.config.stage === "vocabulary") continue;
+        if (!entry.format || (entry.format === "text") === (stage === "pretrain")) continue;
+        if (stage === undefined || stage === "vocabulary") continue;
         this.#findings.push({
           rule: "incompatible-options",
           span: spanOf(this.root, [...path, "format"], "value"),
-          message: `\`stage: ${this.config.stage}\` trains on ${wanted}; \`format: ${entry.format}\` is not that.`,
+          message: `\`stage: ${stage}\` trains on ${wanted}; \`format: ${entry.format}\` is not that.`,
         });
       }
     }

@@ -10,7 +10,7 @@ import { chatTemplateOf, isConfigPath, tokenizerPathOf } from "./sources";
 
 /** What the config names and the disk does not have. */
 export function pathFindings(reading: ConfigReading, files: ConfigFiles): Finding[] {
-  const { config, root, path } = reading;
+  const { partial: config, root, path } = reading;
   if (!config || !root) return [];
   const folder = dirname(path);
   const findings: Finding[] = [];

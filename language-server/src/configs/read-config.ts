@@ -1,9 +1,10 @@
 import { basename } from "node:path";
+import type { z } from "zod";
 import type { Finding } from "../text/span";
 import { plainValue } from "./key-path";
 import { notYetRunnable } from "./not-yet-runnable";
 import { optionFindings } from "./option-findings";
-import { type TrainingConfig, trainingConfigSchema } from "./schema";
+import { type PartialConfig, partialConfigSchema, type TrainingConfig, trainingConfigSchema } from "./schema";
 import { schemaFindings } from "./schema-findings";
 import { readYaml, type YamlMapping } from "./yaml-tree";
 
@@ -16,6 +17,8 @@ export interface ConfigReading {
   readonly root: YamlMapping | null;
   /** Present when the schema accepts every value that is read; unknown keys do not matter. Constant defaults are filled in. */
   readonly config: TrainingConfig | null;
+  /** The same without the keys whose values are wrong, for checks that need only some of them. */
+  readonly partial: PartialConfig | null;
   readonly findings: readonly Finding[];
 }
 
@@ -25,7 +28,7 @@ export interface ConfigReading {
  */
 export function readConfig(text: string, path: string): ConfigReading {
   const { root, findings } = readYaml(text);
-  const nothing = { path, text, root: null, config: null };
+  const nothing = { path, text, root: null, config: null, partial: null };
   if (root === null) {
     if (findings.length === 0) {
       const message = `${basename(path)} is empty. Begin with \`stage: pretrain\` or \`stage: sft\`.`;
@@ -39,28 +42,35 @@ export function readConfig(text: string, path: string): ConfigReading {
   }
   const value = plainValue(root);
   const parsed = trainingConfigSchema.safeParse(value);
-  let config = parsed.data ?? null;
-  if (parsed.error) {
-    findings.push(...schemaFindings(text, root, parsed.error.issues));
-    // Values are judged together only where they are right one by one; a stray key does not make them wrong.
-    if (parsed.error.issues.every((issue) => issue.code === "unrecognized_keys")) {
-      config = trainingConfigSchema.safeParse(withoutKeys(value, parsed.error.issues)).data ?? null;
-    }
-  }
-  findings.push(...notYetRunnable(text, root));
-  if (config) findings.push(...optionFindings(text, root, config));
-  return { path, text, root, config, findings };
+  const issues = parsed.error?.issues ?? [];
+  findings.push(...schemaFindings(text, root, issues), ...notYetRunnable(text, root));
+  // A stray key does not make the values that are read wrong.
+  const strays = withoutStrays(value, issues);
+  const config = trainingConfigSchema.safeParse(strays).data ?? null;
+  const partial = config ?? partialConfigSchema.safeParse(withoutWrongValues(strays, issues)).data ?? null;
+  if (partial) findings.push(...optionFindings(text, root, partial));
+  return { path, text, root, config, partial, findings };
 }
 
-function withoutKeys(
-  value: unknown,
-  issues: readonly { path: readonly PropertyKey[]; code?: string; keys?: readonly string[] }[],
-): unknown {
+type Issues = readonly z.core.$ZodIssue[];
+
+function withoutStrays(value: unknown, issues: Issues): unknown {
   const copy = structuredClone(value);
   for (const issue of issues) {
+    if (issue.code !== "unrecognized_keys") continue;
     let parent = copy as Record<PropertyKey, unknown> | undefined;
     for (const part of issue.path) parent = parent?.[part] as typeof parent;
-    for (const key of issue.keys ?? []) if (parent) delete parent[key];
+    for (const key of issue.keys) if (parent) delete parent[key];
+  }
+  return copy;
+}
+
+/** Without the keys of the top level under which something is wrong. */
+function withoutWrongValues(value: unknown, issues: Issues): unknown {
+  const copy = { ...(value as Record<PropertyKey, unknown>) };
+  for (const issue of issues) {
+    const [key] = issue.path;
+    if (issue.code !== "unrecognized_keys" && key !== undefined) delete copy[key];
   }
   return copy;
 }

@@ -225,7 +225,7 @@ function shown(node: YamlNode | null): string {
 /** `dataset[1].path`, as a person would say it. */
 export function keyName(path: KeyPath): string {
   return path.reduce<string>(
-    (name, part) => (typeof part === "number" ? `${name}[${part + 1}]` : name ? `${name}.${part}` : part),
+    (name, part) => (typeof part === "number" ? `${name}[${part}]` : name ? `${name}.${part}` : part),
     "",
   );
 }

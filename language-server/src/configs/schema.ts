@@ -396,6 +396,10 @@ export const trainingConfigSchema = z.strictObject({
 
 /** A config that the schema accepts, constant defaults filled in. */
 export type TrainingConfig = z.output<typeof trainingConfigSchema>;
+
+/** The same without the keys whose values are wrong, so that one mistake does not hide the others. */
+export const partialConfigSchema = trainingConfigSchema.partial({ stage: true, dataset: true });
+export type PartialConfig = z.output<typeof partialConfigSchema>;
 export type DatasetEntry = z.output<typeof datasetEntry>;
 
 /** The keys of the top level. */

@@ -19,10 +19,10 @@ export function isConfigPath(path: string): boolean {
 export function tokenizerPathOf(reading: ConfigReading, files: ConfigFiles): string | null {
   const seen = new Set<string>();
   let current: ConfigReading | null = reading;
-  while (current?.config && !seen.has(current.path)) {
+  while (current?.partial && !seen.has(current.path)) {
     seen.add(current.path);
     const folder = dirname(current.path);
-    const { tokenizer_name_or_path: tokenizer, model_name_or_path: model } = current.config;
+    const { tokenizer_name_or_path: tokenizer, model_name_or_path: model } = current.partial;
     if (tokenizer !== undefined) return resolve(folder, tokenizer);
     if (model === undefined) return null;
     const modelPath = resolve(folder, model);
