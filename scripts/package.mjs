@@ -68,6 +68,12 @@ export async function packageExtension() {
   return vsix;
 }
 
+/** Unpacks the packaged extension as VS Code installs it, and gives the folder of its package.json. */
+export async function unpackExtension(directory) {
+  await run("unzip", ["-q", "-o", vsix, "-d", directory]);
+  return join(directory, "extension");
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   await main(async () => {
     await setUp();

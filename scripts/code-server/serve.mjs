@@ -51,6 +51,8 @@ function environment(extra = {}) {
   for (const name of Object.keys(env)) {
     if (/^(PORT|PASSWORD|HASHED_PASSWORD|VSCODE_.*|CODE_SERVER_.*)$/.test(name)) delete env[name];
   }
+  // No marketplace: the workbench would ask it for updates and recommendations.
+  env.EXTENSIONS_GALLERY = "{}";
   return env;
 }
 

@@ -1,0 +1,239 @@
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Frame, Locator, Page } from "playwright-core";
+import { installExtension, serveWorkbench, workbenchAddress } from "../../../scripts/code-server/serve.mjs";
+import { vsix } from "../../../scripts/package.mjs";
+import { dist } from "../../../scripts/paths.mjs";
+import { launchChromium, viewport } from "../chromium.mjs";
+
+const themes = {
+  light: "Default Light Modern",
+  dark: "Default Dark Modern",
+  hc: "Default High Contrast",
+} as const;
+
+export type Theme = keyof typeof themes;
+
+/** The class VS Code puts on the workbench for the kind of the theme that is on. */
+const themeClasses: Record<Theme, string> = { light: "vs", dark: "vs-dark", hc: "hc-black" };
+
+const screenshots = join(dist, "screenshots");
+const failures = join(dist, "test-failures");
+
+/**
+ * A VS Code window with the packaged extension, used like a person does: by keyboard, mouse and what is on the screen.
+ * Everything waits for what it needs to see; nothing waits for time to pass.
+ */
+export class Workbench {
+  /** The folder that is open: a copy, so that a test can spoil it. */
+  readonly folder: string;
+  readonly #temporary: string;
+  readonly #settings: string;
+  readonly #server: Awaited<ReturnType<typeof serveWorkbench>>;
+  readonly #browser: Browser;
+  readonly #console: string[] = [];
+  #page: Page;
+
+  private constructor(
+    temporary: string,
+    settings: string,
+    server: Awaited<ReturnType<typeof serveWorkbench>>,
+    browser: Browser,
+    page: Page,
+  ) {
+    this.#temporary = temporary;
+    this.folder = join(temporary, "workspace");
+    this.#settings = settings;
+    this.#server = server;
+    this.#browser = browser;
+    this.#page = page;
+  }
+
+  /** Opens a window on a copy of `folder`. */
+  static async open(folder: string, options: { theme?: Theme; settings?: object } = {}): Promise<Workbench> {
+    const temporary = mkdtempSync(join(tmpdir(), "ziptie-outside-"));
+    const profile = {
+      userDataDir: join(temporary, "user-data"),
+      extensionsDir: join(temporary, "extensions"),
+    };
+    cpSync(folder, join(temporary, "workspace"), {
+      recursive: true,
+      filter: (path: string) => !/[/\\]runs$/.test(path),
+    });
+    const settings = join(profile.userDataDir, "User", "settings.json");
+    await installExtension(profile, vsix);
+    const server = await serveWorkbench(profile);
+    const browser = await launchChromium();
+    const page = await browser.newPage({ viewport });
+    const workbench = new Workbench(temporary, settings, server, browser, page);
+    page.on("console", (message) => workbench.#console.push(`${message.type()}: ${message.text()}`));
+    page.on("crash", () => workbench.#console.push("the page crashed"));
+    workbench.set({ "workbench.colorTheme": themes[options.theme ?? "dark"], ...options.settings });
+    await page.goto(workbenchAddress(server, workbench.folder));
+    await workbench.#ready();
+    return workbench;
+  }
+
+  /** For what this class has no name for. */
+  get page(): Page {
+    return this.#page;
+  }
+
+  async #ready(): Promise<void> {
+    await this.#page.locator(".monaco-workbench .part.statusbar").waitFor({ timeout: 60_000 });
+  }
+
+  /** Ends the window and the server; runs that were started go on by themselves, as they should. */
+  async close(): Promise<void> {
+    await this.#browser.close();
+    await this.#server.stop();
+    rmSync(this.#temporary, { recursive: true, force: true });
+  }
+
+  /** Reloads the window, as "Developer: Reload Window" does. */
+  async reload(): Promise<void> {
+    await this.#page.reload();
+    await this.#ready();
+  }
+
+  /** Changes user settings; VS Code notices the file. */
+  set(settings: object): void {
+    const now = JSON.parse(readFileSync(this.#settings, "utf8"));
+    writeFileSync(this.#settings, JSON.stringify({ ...now, ...settings }, null, 2));
+  }
+
+  async setTheme(theme: Theme): Promise<void> {
+    this.set({ "workbench.colorTheme": themes[theme] });
+    await this.#page.locator(`.monaco-workbench.${themeClasses[theme]}`).waitFor();
+  }
+
+  /** The quick input, as the palette and quick pick share it. */
+  get quickInput(): Locator {
+    return this.#page.locator(".quick-input-widget");
+  }
+
+  /** The entry of the quick input with this label. */
+  entry(label: string | RegExp): Locator {
+    return this.quickInput
+      .locator(".monaco-list-row")
+      .filter({ has: this.#page.locator(".label-name", { hasText: label }) })
+      .first();
+  }
+
+  /** Opens the palette on a command. The palette lists what is known when it opens, so it is opened again until an extension has spoken. */
+  async findCommand(title: string, timeout = 60_000): Promise<Locator> {
+    const entry = this.entry(new RegExp(`^${escapePattern(title)}$`));
+    const deadline = Date.now() + timeout;
+    for (;;) {
+      await this.#page.keyboard.press("F1");
+      const input = this.quickInput.locator("input");
+      await input.waitFor();
+      await input.fill(`>${title}`);
+      try {
+        await entry.waitFor({ timeout: 3_000 });
+        return entry;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await this.#page.keyboard.press("Escape");
+      }
+    }
+  }
+
+  /** Runs a command from the palette by its title. */
+  async command(title: string): Promise<void> {
+    const entry = await this.findCommand(title);
+    await entry.click();
+  }
+
+  /** Opens a file of the folder by its name. */
+  async openFile(name: string): Promise<void> {
+    await this.#page.keyboard.press("Control+P");
+    const input = this.quickInput.locator("input");
+    await input.waitFor();
+    await input.fill(name);
+    await this.quickInput
+      .locator(".monaco-list-row")
+      .filter({ hasText: name.split("/").at(-1) })
+      .first()
+      .click();
+    await this.#page.locator(".tab.active", { hasText: name.split("/").at(-1) }).waitFor();
+  }
+
+  /** Puts the cursor on a line and column of the active editor, both counted from 1. */
+  async goTo(line: number, column = 1): Promise<void> {
+    await this.#page.keyboard.press("Control+G");
+    const input = this.quickInput.locator("input");
+    await input.waitFor();
+    await input.fill(`:${line}:${column}`);
+    await this.#page.keyboard.press("Enter");
+    await this.quickInput.waitFor({ state: "hidden" });
+  }
+
+  /** The active text editor. */
+  get editor(): Locator {
+    return this.#page.locator(".editor-group-container.active .monaco-editor").first();
+  }
+
+  /** A line of the active editor that is on the screen and contains this text. */
+  line(text: string): Locator {
+    // Monaco draws spaces as no-break spaces.
+    return this.editor.locator(".view-line", {
+      hasText: new RegExp(escapePattern(text).replaceAll(" ", "\\s")),
+    });
+  }
+
+  notification(text: string | RegExp): Locator {
+    return this.#page.locator(".notification-toast", { hasText: text });
+  }
+
+  get statusBar(): Locator {
+    return this.#page.locator(".part.statusbar");
+  }
+
+  /** The document of the webview panel in which `selector` is found. */
+  async webview(selector: string, timeout = 30_000): Promise<Frame> {
+    const deadline = Date.now() + timeout;
+    for (;;) {
+      for (const frame of this.#page.frames()) {
+        if (frame.isDetached() || !(await frame.url()).includes("fake.html")) continue;
+        const found = await frame
+          .locator(selector)
+          .count()
+          .catch(() => 0);
+        if (found > 0) return frame;
+      }
+      if (Date.now() > deadline) throw new Error(`No webview shows ${selector} after ${timeout / 1000} s.`);
+      // A frame that is being loaded announces itself to the page, which we let run on.
+      await this.#page.evaluate(() => new Promise((next) => requestAnimationFrame(next)));
+    }
+  }
+
+  /** Takes a picture of the window into dist/screenshots. */
+  async screenshot(name: string): Promise<string> {
+    mkdirSync(screenshots, { recursive: true });
+    const path = join(screenshots, `${name}.png`);
+    await this.#page.screenshot({ path });
+    return path;
+  }
+
+  /** Takes the picture in each theme, and leaves the dark one on. */
+  async screenshots(name: string): Promise<void> {
+    for (const theme of ["light", "hc", "dark"] as const) {
+      await this.setTheme(theme);
+      await this.screenshot(`${name}-${theme}`);
+    }
+  }
+
+  /** What a person who looks into a failure wants: the picture and the page's console. */
+  async keepEvidence(name: string): Promise<void> {
+    mkdirSync(failures, { recursive: true });
+    const file = join(failures, name.replaceAll(/[^\w]+/g, "-"));
+    writeFileSync(`${file}.log`, `${this.#console.join("\n")}\n`);
+    await this.#page.screenshot({ path: `${file}.png` }).catch(() => {});
+  }
+}
+
+function escapePattern(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
