@@ -284,10 +284,11 @@ export class JsonParser {
         };
       }
     }
-    const column = this.#start - (this.text.lastIndexOf("\n", this.#start - 1) + 1) + 1;
+    const { start, end } = this.tokenSpan;
+    const beginning = this.text.slice(start, Math.min(end, start + 24));
     return syntax(
-      { start: this.#end - 1, end: this.#end },
-      `The string that begins at column ${column} is not closed: \`"\` is missing, or a line break is not written as \`\\n\`.`,
+      { start: end - 1, end },
+      `The string \`${beginning}${end > start + 24 ? "…" : ""}\` is not closed: \`"\` is missing, or a line break is not written as \`\\n\`.`,
     );
   }
 
