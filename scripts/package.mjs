@@ -15,24 +15,12 @@ export const vsix = join(root, `ziptie-${target}-${version}.vsix`);
 
 /** What the package is made of; any change to it makes a new one. */
 function packageFingerprint() {
-  const bundles = readdirSync(dist)
-    .filter((name) => /\.(js|node)$/.test(name))
-    .map((name) => join(dist, name));
-  const files = [
-    "package.json",
-    "README.md",
-    "CHANGELOG.md",
-    "LICENSE",
-    ".vscodeignore",
-    "extension/media",
-    "examples",
-  ];
-  const translations = readdirSync(root).filter((name) => name.startsWith("package.nls"));
+  const bundles = readdirSync(dist).filter((name) => /\.(js|node)$/.test(name));
+  const sources = ["README.md", "CHANGELOG.md", "LICENSE", ".vscodeignore", "images", "l10n", "examples"];
+  const manifests = readdirSync(root).filter((name) => /^package(\.nls.*)?\.json$/.test(name));
   return fingerprint([
-    ...bundles,
-    join(dist, "engine"),
-    join(dist, "webviews"),
-    ...[...files, ...translations].map((name) => join(root, name)),
+    ...[...bundles, "engine", "webviews"].map((name) => join(dist, name)),
+    ...[...sources, ...manifests, "extension/walkthrough", "extension/jinja"].map((name) => join(root, name)),
   ]);
 }
 

@@ -11,9 +11,11 @@ const allowed = [
   /^extension\.vsixmanifest$/,
   /^extension\/(package\.json|package\.nls(\.zh-tw)?\.json|readme\.md|changelog\.md|LICENSE\.txt)$/,
   /^extension\/images\/[\w-]+\.(png|svg)$/,
-  /^extension\/l10n\/bundle\.l10n(\.zh-tw)?\.json$/,
-  /^extension\/walkthrough\/[\w./-]+\.(md|png|svg)$/,
-  /^extension\/(syntaxes|languages)\/[\w.-]+\.json$/,
+  /^extension\/l10n\/bundle\.l10n(\.[\w-]+)?\.json$/,
+  /^extension\/extension\/walkthrough\/[\w.-]+\.(md|png|svg)$/,
+  /^extension\/extension\/jinja\/[\w.-]+\.json$/,
+  /^extension\/examples\/traditional-chinese\/(README\.md|(base|sft)\.ziptie\.yaml|train_tokenizer\.py)$/,
+  /^extension\/examples\/traditional-chinese\/(data\/[\w-]+\.jsonl|tokenizer\/[\w.-]+\.json)$/,
   /^extension\/dist\/(extension|server|worker|cli)\.js$/,
   /^extension\/dist\/tokenizers\.linux-x64-gnu\.node$/,
   /^extension\/dist\/engine\/(ziptie-engine|lib(dnnl|fmt|gomp)\.so\.\d+)$/,
@@ -32,6 +34,10 @@ const required = [
   "extension/dist/cli.js",
   "extension/dist/tokenizers.linux-x64-gnu.node",
   "extension/dist/engine/ziptie-engine",
+  "extension/dist/webviews/training.js",
+  "extension/dist/webviews/training.css",
+  "extension/examples/traditional-chinese/base.ziptie.yaml",
+  "extension/examples/traditional-chinese/sft.ziptie.yaml",
 ];
 
 describe("the packaged extension", () => {
