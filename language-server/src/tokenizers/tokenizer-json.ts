@@ -1,0 +1,149 @@
+/**
+ * Reads `tokenizer.json` as far as Ziptie needs to know it, and refuses what would make the native library abort the
+ * whole process instead of throwing.
+ */
+import { checkPrecompiledCharsmap } from "./charsmap";
+import { TokenizerError } from "./tokenizer-error";
+
+export interface AddedTokenEntry {
+  id: number;
+  content: string;
+  special: boolean;
+  singleWord: boolean;
+  leftStrip: boolean;
+  rightStrip: boolean;
+  normalized: boolean;
+}
+
+export interface TokenizerJson {
+  addedTokens: AddedTokenEntry[];
+  /** BPE, Unigram, WordPiece or WordLevel. */
+  model: string;
+  /** Characters outside the vocabulary become tokens `<0x00>` … `<0xFF>`. */
+  byteFallback: boolean;
+  /** Every token is a run of bytes, written in the 256 printable characters of GPT-2's alphabet. */
+  byteLevel: boolean;
+}
+
+type JsonObject = { readonly [key: string]: unknown };
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** @throws TokenizerError `malformed`, with the place in the file where it is not JSON */
+export function parseTokenizerJson(text: string, path: string): TokenizerJson {
+  const malformed = (what: string): never => {
+    throw new TokenizerError("malformed", path, `${path} is not a tokenizer: ${what}.`);
+  };
+  const root = parseJsonFile(text, path);
+  if (!isObject(root)) return malformed("a JSON object is expected");
+  const { model } = root;
+  if (!isObject(model)) {
+    return malformed(
+      "it has no `model`. Expected is the `tokenizer.json` that transformers' `save_pretrained` writes",
+    );
+  }
+  const addedTokens = readAddedTokens(root.added_tokens, malformed);
+  checkPostProcessor(root.post_processor, malformed);
+  checkNormalizer(root.normalizer, malformed);
+  checkMerges(model, malformed);
+  return {
+    addedTokens,
+    model: typeof model.type === "string" ? model.type : "BPE",
+    byteFallback: model.byte_fallback === true,
+    byteLevel: mentions(root.pre_tokenizer, "ByteLevel") || mentions(root.decoder, "ByteLevel"),
+  };
+}
+
+/** @throws TokenizerError `malformed`, naming line and column */
+export function parseJsonFile(text: string, path: string): unknown {
+  if (text.trim() === "") throw new TokenizerError("malformed", path, `${path} is empty.`);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "";
+    const offset = Number(
+      /position (\d+)/.exec(reason)?.[1] ?? (/end of JSON/.test(reason) ? text.length : Number.NaN),
+    );
+    if (Number.isNaN(offset)) throw new TokenizerError("malformed", path, `${path} is not JSON.`);
+    const before = text.slice(0, offset);
+    const line = before.split("\n").length;
+    const column = offset - before.lastIndexOf("\n");
+    const what = offset >= text.trimEnd().length ? "ends in the middle: it is cut off" : "is not JSON";
+    throw new TokenizerError("malformed", path, `${path} ${what} at line ${line}, column ${column}.`);
+  }
+}
+
+function readAddedTokens(entries: unknown, malformed: (what: string) => never): AddedTokenEntry[] {
+  if (entries === undefined || entries === null) return [];
+  if (!Array.isArray(entries)) return malformed("its `added_tokens` is not a list");
+  return entries.map((entry: unknown, index) => {
+    if (!isObject(entry) || typeof entry.content !== "string" || !Number.isInteger(entry.id)) {
+      return malformed(`entry ${index} of \`added_tokens\` lacks \`id\` or \`content\``);
+    }
+    return { ...addedTokenFlags(entry), id: entry.id as number, content: entry.content };
+  });
+}
+
+/** The flags of an added token, as in `added_tokens` and in `added_tokens_decoder`. */
+export function addedTokenFlags(entry: JsonObject): Omit<AddedTokenEntry, "id" | "content"> {
+  return {
+    special: entry.special === true,
+    singleWord: entry.single_word === true,
+    leftStrip: entry.lstrip === true,
+    rightStrip: entry.rstrip === true,
+    normalized: entry.normalized === true,
+  };
+}
+
+/** The library aborts at a template that names a special token it does not define. */
+function checkPostProcessor(processor: unknown, malformed: (what: string) => never): void {
+  if (!isObject(processor)) return;
+  if (processor.type === "Sequence" && Array.isArray(processor.processors)) {
+    for (const part of processor.processors) checkPostProcessor(part, malformed);
+  }
+  if (processor.type !== "TemplateProcessing") return;
+  const defined = isObject(processor.special_tokens) ? processor.special_tokens : {};
+  for (const template of [processor.single, processor.pair]) {
+    if (!Array.isArray(template)) continue;
+    for (const piece of template) {
+      const token = isObject(piece) ? piece.SpecialToken : undefined;
+      const id = isObject(token) ? token.id : undefined;
+      if (typeof id === "string" && !Object.hasOwn(defined, id)) {
+        malformed(`its post-processor uses the special token \`${id}\` without defining it`);
+      }
+    }
+  }
+}
+
+/** The library aborts at a character map that is cut off or leads outside itself. */
+function checkNormalizer(normalizer: unknown, malformed: (what: string) => never): void {
+  if (!isObject(normalizer)) return;
+  if (Array.isArray(normalizer.normalizers)) {
+    for (const part of normalizer.normalizers) checkNormalizer(part, malformed);
+  }
+  if (normalizer.type !== "Precompiled") return;
+  const map = normalizer.precompiled_charsmap;
+  const wrong =
+    typeof map === "string" ? checkPrecompiledCharsmap(Buffer.from(map, "base64")) : "it is missing";
+  if (wrong) malformed(`its normalizer's \`precompiled_charsmap\` is broken: ${wrong}`);
+}
+
+/** The library aborts at a merge whose second part lacks the prefix that it wants to take away. */
+function checkMerges(model: JsonObject, malformed: (what: string) => never): void {
+  const prefix = model.continuing_subword_prefix;
+  if (typeof prefix !== "string" || prefix === "" || !Array.isArray(model.merges)) return;
+  for (const [index, merge] of model.merges.entries()) {
+    const second: unknown = Array.isArray(merge) ? merge[1] : String(merge).split(" ")[1];
+    if (typeof second === "string" && !second.startsWith(prefix)) {
+      malformed(`merge ${index} continues a word without \`continuing_subword_prefix\``);
+    }
+  }
+}
+
+function mentions(part: unknown, type: string): boolean {
+  if (Array.isArray(part)) return part.some((item) => mentions(item, type));
+  if (!isObject(part)) return false;
+  return part.type === type || mentions(part.pretokenizers, type) || mentions(part.decoders, type);
+}
