@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -22,10 +23,11 @@ struct TensorInfo {
   std::string name;
   DType dtype;
   std::vector<std::int64_t> shape;
-  std::span<const std::byte> bytes;  ///< into the mapped file
+  std::span<const std::byte> bytes;  ///< into the mapped file; not aligned
 };
 
-/// A safetensors file, memory-mapped; every offset has been checked against the file's size, gaps and overlaps are refused.
+/// A safetensors file, memory-mapped; every offset has been checked against the file's size, gaps and
+/// overlaps are refused.
 class SafetensorsFile {
  public:
   /// @throws FileError naming the file and the tensor
@@ -33,6 +35,7 @@ class SafetensorsFile {
   ~SafetensorsFile();
   SafetensorsFile(SafetensorsFile&&) noexcept;
 
+  const std::filesystem::path& path() const;
   const std::map<std::string, TensorInfo>& tensors() const;
   const std::map<std::string, std::string>& metadata() const;
   /// @throws FileError when there is no such tensor
@@ -43,9 +46,29 @@ class SafetensorsFile {
   std::unique_ptr<State> state_;
 };
 
-/// Writes `tensors` in name order to `path` (not atomically: the caller writes aside, syncs and renames).
+/// Writes `tensors` in name order to `path` and syncs it (not atomically: the caller writes aside and
+/// renames).
 /// @throws FileError with the system's reason, e.g. a full disk
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorInfo> tensors,
                        const std::map<std::string, std::string>& metadata);
+
+/// What a tensor to be written looks like before its contents are at hand.
+struct TensorLayout {
+  std::string name;
+  DType dtype;
+  std::vector<std::int64_t> shape;
+};
+
+/// The same for tensors that lie elsewhere: one at a time, `fetch(i, bytes)` puts the contents of
+/// `tensors[i]` into `bytes`.
+void write_safetensors(const std::filesystem::path& path, std::span<const TensorLayout> tensors,
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<void(std::size_t, std::span<std::byte>)>& fetch);
+
+/// `F32`, `BF16`, …: safetensors' name of a type.
+const char* safetensors_name(DType dtype);
+
+/// `[2, 3]`, for messages.
+std::string shape_text(std::span<const std::int64_t> shape);
 
 }  // namespace ziptie

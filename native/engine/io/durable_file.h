@@ -1,0 +1,47 @@
+#pragma once
+// Files and directories that survive a killed process and a power cut: written aside, synced, renamed.
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace ziptie {
+
+/// A file being written from its beginning. Every error is a FileError with the system's reason.
+class DurableFile {
+ public:
+  /// Creates or empties `path`.
+  explicit DurableFile(std::filesystem::path path);
+  ~DurableFile();
+  DurableFile(const DurableFile&) = delete;
+  DurableFile& operator=(const DurableFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  /// Waits until the disk has it, and closes. Without this call nothing is promised.
+  void finish();
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_;
+};
+
+/// Writes a whole file and syncs it. @throws FileError
+void write_file(const std::filesystem::path& path, std::string_view text);
+/// @throws FileError
+std::string read_file(const std::filesystem::path& path);
+/// Copies contents only, and syncs them. @throws FileError
+void copy_file_durably(const std::filesystem::path& from, const std::filesystem::path& to);
+/// Makes the names within `directory` durable. @throws FileError
+void sync_directory(const std::filesystem::path& directory);
+/// Gives the finished directory `aside` the name `directory`, in place of what had that name, and makes it
+/// durable. @throws FileError
+void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory);
+
+/// `DIRECTORY/.NAME.tmp`, the name that `DIRECTORY/NAME` is written under until it is whole; whatever an
+/// earlier, killed write left there is gone afterwards, and the directory exists. @throws FileError
+std::filesystem::path begin_aside(const std::filesystem::path& directory);
+
+}  // namespace ziptie

@@ -1,0 +1,33 @@
+#pragma once
+// `config.json` of an HF model directory.
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/model/llama.h"
+
+namespace ziptie {
+
+/// Reads `DIRECTORY/config.json`, in the keys of transformers 4 and 5.
+/// @throws FileError naming the key that the engine cannot honour: another architecture, scaled rotary
+/// embeddings,
+///         biases, quantised weights, another activation
+LlamaConfig read_hf_config(const std::filesystem::path& directory);
+
+/// What `config.json` says of `config`, with float32 weights.
+nlohmann::json hf_config_json(const LlamaConfig& config);
+
+struct WeightShape {
+  std::string name;  ///< HF's tensor name
+  std::vector<std::int64_t> shape;
+};
+
+/// The weights that a model of this configuration has, in HF's order. Tied models have no `lm_head.weight`.
+std::vector<WeightShape> weight_shapes(const LlamaConfig& config);
+
+/// @throws std::invalid_argument naming the key whose value cannot be, e.g. heads that do not divide
+void check_config(const LlamaConfig& config);
+
+}  // namespace ziptie

@@ -1,0 +1,26 @@
+#pragma once
+// LoRA adapters as PEFT directories: adapter_config.json and adapter_model.safetensors.
+
+#include <filesystem>
+#include <string>
+
+#include "engine/model/llama.h"
+
+namespace ziptie {
+
+/// Reads `DIRECTORY/adapter_config.json`. @throws FileError naming the key that the engine cannot honour
+AdapterConfig read_adapter_config(const std::filesystem::path& directory);
+
+/// Reads the LoRA tensors of `directory` into `model`, which has an adapter of that configuration.
+/// @throws FileError naming the tensor: missing, left over, of another shape, not finite
+void load_adapter(const std::filesystem::path& directory, Llama& model);
+
+/// Writes the adapter of `model` into the existing directory `directory`; `base_model` is what PEFT is told
+/// to apply it to, a path or empty. @throws FileError
+void write_adapter(const std::filesystem::path& directory, Llama& model, const AdapterConfig& config,
+                   const std::string& base_model);
+
+/// PEFT's tensor names begin with it.
+inline constexpr const char* adapter_prefix = "base_model.model.";
+
+}  // namespace ziptie

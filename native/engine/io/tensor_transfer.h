@@ -1,0 +1,38 @@
+#pragma once
+// Tensors between files and a model's device.
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/io/safetensors.h"
+
+namespace ziptie {
+
+/// A tensor on a device under the name that it has in a file.
+struct NamedTensor {
+  std::string name;
+  Tensor value;  ///< f32
+};
+
+/// Reads a float tensor of any width into `target`, as float32.
+/// @throws FileError when the shapes or types do not fit, or a number is not finite
+void load_tensor(const std::filesystem::path& file, const TensorInfo& source, const Tensor& target,
+                 Backend& backend);
+
+/// Writes tensors as they are. @throws FileError
+void save_tensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
+                  const std::map<std::string, std::string>& metadata, Backend& backend);
+
+/// @throws FileError when `source` is no float tensor of that shape
+void check_tensor(const std::filesystem::path& file, const TensorInfo& source,
+                  std::span<const std::int64_t> shape);
+
+/// Widens `source` (F32, F16, BF16 or F64) into `target`; returns the index of the first number that is not
+/// finite, or -1.
+std::int64_t widen(std::span<const std::byte> source, DType dtype, std::span<float> target);
+
+}  // namespace ziptie

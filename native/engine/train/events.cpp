@@ -1,0 +1,96 @@
+#include "engine/train/events.h"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "engine/io/durable_file.h"
+#include "engine/io/safetensors.h"
+
+namespace ziptie {
+namespace {
+
+/// Whether the file has content that does not end in a newline.
+bool ends_within_a_line(int descriptor) {
+  struct stat status {};
+  char last = '\n';
+  if (::fstat(descriptor, &status) != 0 || status.st_size == 0) return false;
+  return ::pread(descriptor, &last, 1, status.st_size - 1) == 1 && last != '\n';
+}
+
+void replace_non_finite(nlohmann::json& value) {
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) value = nullptr;
+  if (value.is_structured()) {
+    for (auto& element : value) replace_non_finite(element);
+  }
+}
+
+}  // namespace
+
+std::string utc_now() {
+  const auto now = std::chrono::system_clock::now();
+  const auto milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
+                     milliseconds);
+}
+
+EventLog::EventLog(std::filesystem::path path)
+    : path_(std::move(path)),
+      descriptor_(::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0)
+    throw FileError(fmt::format("{}: cannot open: {}", path_.string(), std::strerror(errno)));
+  if (ends_within_a_line(descriptor_) && ::write(descriptor_, "\n", 1) != 1) {
+    const int error = errno;
+    ::close(descriptor_);
+    throw FileError(fmt::format("{}: cannot write: {}", path_.string(), std::strerror(error)));
+  }
+}
+
+EventLog::~EventLog() { ::close(descriptor_); }
+
+void EventLog::write(const std::string& event, nlohmann::json fields) {
+  nlohmann::ordered_json line = {{"event", event}, {"time", utc_now()}};
+  replace_non_finite(fields);
+  for (const auto& [key, value] : fields.items()) line[key] = value;
+  // Paths need not be UTF-8; JSON must be.
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  ssize_t written;
+  do {
+    written = ::write(descriptor_, text.data(), text.size());
+  } while (written < 0 && errno == EINTR);
+  if (written != static_cast<ssize_t>(text.size())) {
+    // A short write has met the end of the disk (or of a quota).
+    throw FileError(
+        fmt::format("{}: cannot write: {}", path_.string(), std::strerror(written < 0 ? errno : ENOSPC)));
+  }
+}
+
+bool has_events(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return !error && size > 0;
+}
+
+std::string last_event(const std::filesystem::path& path) {
+  if (!has_events(path)) return "";
+  const std::string text = read_file(path);
+  std::size_t end = text.rfind('\n');
+  while (end != std::string::npos) {
+    const std::size_t before = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
+    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+    const auto line = nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                            text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+    if (line.is_object() && line.contains("event") && line["event"].is_string()) return line["event"];
+    end = before;
+  }
+  return "";
+}
+
+}  // namespace ziptie

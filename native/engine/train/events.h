@@ -1,0 +1,40 @@
+#pragma once
+// events.jsonl: what the engine says about a run (language-server/src/training/events.ts).
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace ziptie {
+
+/// Appends events to a file, one JSON object a line, each in one write: a reader sees whole lines, but
+/// perhaps a last one.
+class EventLog {
+ public:
+  /// Opens or creates `path`. A line that a killed engine left half-written is ended, so that the next one
+  /// stands alone.
+  /// @throws FileError
+  explicit EventLog(std::filesystem::path path);
+  ~EventLog();
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
+
+  /// Adds `event` and the time to `fields` and writes the line. Numbers that are not finite become null.
+  /// @throws FileError, e.g. on a full disk
+  void write(const std::string& event, nlohmann::json fields);
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_;
+};
+
+/// Whether `path` holds any event, complete or not.
+bool has_events(const std::filesystem::path& path);
+/// The `event` of the last complete line of `path`, or "" when there is none.
+std::string last_event(const std::filesystem::path& path);
+
+/// Now, as ISO 8601 in UTC with milliseconds.
+std::string utc_now();
+
+}  // namespace ziptie

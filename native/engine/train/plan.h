@@ -1,0 +1,70 @@
+#pragma once
+// plan.json, version 1: what the language server tells the engine to do
+// (language-server/src/training/engine-plan.ts).
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/data/token_dataset.h"
+#include "engine/model/llama.h"
+#include "engine/train/schedule.h"
+
+namespace ziptie {
+
+enum class Device { automatic, cpu, cuda };
+
+struct Plan {
+  struct Data {
+    std::vector<std::filesystem::path> shards;
+    double weight;
+  };
+  struct Evaluation {
+    std::vector<std::filesystem::path> shards;
+    std::optional<std::int64_t> every_steps;
+    std::int64_t batch_size;
+  };
+  struct Optimizer {
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+    std::optional<double> max_grad_norm;
+  };
+
+  std::filesystem::path model_path;         ///< empty: random initialisation
+  std::optional<LlamaConfig> architecture;  ///< of a random initialisation
+  std::uint64_t model_seed = 0;
+  std::vector<std::filesystem::path> tokenizer_files;
+  std::vector<Data> data;
+  std::optional<Evaluation> evaluation;
+  std::optional<AdapterConfig> adapter;
+  Optimizer optimizer{};
+  Schedule schedule;
+  std::int64_t per_device_train_batch_size = 1, gradient_accumulation_steps = 1, max_length = 0;
+  Truncation truncation = Truncation::cut;
+  bool shuffle = true;
+  std::optional<std::int64_t> save_steps, save_total_limit;
+  std::int64_t logging_steps = 1;
+  Device device = Device::automatic;
+  int threads = 0;  ///< 0: as many as the machine has
+  std::uint64_t seed = 0;
+  std::filesystem::path output;
+  std::map<std::string, std::string> inputs;  ///< SHA-256 in hexadecimal by path
+
+  nlohmann::json json;  ///< as it was read
+};
+
+/// @throws FileError naming the key by its path: unknown, missing, of another type, out of range, a relative
+/// path
+Plan read_plan(const std::filesystem::path& path);
+/// The same of JSON at hand; `source` is what messages call it.
+Plan parse_plan(const nlohmann::json& json, const std::string& source);
+
+/// Where `now` asks for another training than `before`, one line for each key with both values. Keys that do
+/// not change what is learned (how often to log, save and evaluate, threads, device, output, tokenizer files)
+/// are passed over.
+std::vector<std::string> plan_differences(const nlohmann::json& before, const nlohmann::json& now);
+
+}  // namespace ziptie

@@ -1,0 +1,105 @@
+#include "engine/train/run_lock.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/io/safetensors.h"
+
+namespace ziptie {
+namespace {
+
+struct Owner {
+  int pid = 0;
+  unsigned long long start_time = 0;
+};
+
+Owner read_owner(int descriptor) {
+  char text[256];
+  const ssize_t length = ::pread(descriptor, text, sizeof text, 0);
+  if (length <= 0) return {};
+  const auto json = nlohmann::json::parse(text, text + length, nullptr, false);
+  if (!json.is_object() || !json.contains("pid") || !json["pid"].is_number_integer()) return {};
+  if (!json.contains("start_time") || !json["start_time"].is_number_integer()) return {};
+  return {json["pid"].get<int>(), json["start_time"].get<unsigned long long>()};
+}
+
+bool lives(const Owner& owner) {
+  return owner.pid > 0 && owner.start_time != 0 && process_start_time(owner.pid) == owner.start_time;
+}
+
+/// Whether `path` still is the file behind `descriptor`; an owner that ended in between has removed it.
+bool is_same_file(int descriptor, const std::filesystem::path& path) {
+  struct stat opened {
+  }, named{};
+  return ::fstat(descriptor, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+}  // namespace
+
+unsigned long long process_start_time(int pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string text;
+  std::getline(file, text);
+  // Field 2, the name in parentheses, may hold anything.
+  const auto name_end = text.rfind(')');
+  if (name_end == std::string::npos) return 0;
+  std::istringstream fields(text.substr(name_end + 1));
+  std::string state, skipped;
+  fields >> state;  // field 3
+  if (state == "Z" || state == "X") return 0;
+  for (int field = 4; field < 22; ++field) fields >> skipped;
+  unsigned long long start_time = 0;
+  fields >> start_time;
+  return start_time;
+}
+
+RunLock::RunLock(const std::filesystem::path& run_directory) : path_(run_directory / "run.lock") {
+  const auto fail = [&](const std::string& what) {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    return FileError(what);
+  };
+  while (true) {
+    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) throw fail(fmt::format("{}: cannot open: {}", path_.string(), std::strerror(errno)));
+    // The system's lock decides between two engines that start at once; what the file says is for everybody
+    // else, and for file systems whose locks do not reach other machines' or containers' processes.
+    const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+    const bool contended = !locked && errno == EWOULDBLOCK;
+    if (!is_same_file(descriptor_, path_)) {
+      ::close(descriptor_);
+      continue;
+    }
+    const Owner owner = read_owner(descriptor_);
+    if (contended || lives(owner)) {
+      throw fail(fmt::format(
+          "{}: an engine already trains in this directory{}; wait for it, stop it, or choose another output",
+          run_directory.string(), owner.pid > 0 ? fmt::format(" (process {})", owner.pid) : ""));
+    }
+    break;
+  }
+  const int pid = ::getpid();
+  const std::string text = fmt::format("{{\"pid\":{},\"start_time\":{}}}\n", pid, process_start_time(pid));
+  if (::pwrite(descriptor_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
+      ::ftruncate(descriptor_, static_cast<off_t>(text.size())) != 0) {
+    throw fail(fmt::format("{}: cannot write: {}", path_.string(), std::strerror(errno)));
+  }
+}
+
+RunLock::~RunLock() {
+  // Removed while still locked, so that nobody else's lock can be meant.
+  std::error_code ignored;
+  std::filesystem::remove(path_, ignored);
+  ::close(descriptor_);
+}
+
+}  // namespace ziptie
