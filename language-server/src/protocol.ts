@@ -3,7 +3,7 @@
  * Names follow LSP: positions and ranges count lines and UTF-16 code units from 0.
  */
 import { z } from "zod";
-import { runEventSchema } from "./training/events";
+import type { runEventSchema } from "./training/events";
 
 export type { EvaluationEvent, RunEvent, StepEvent } from "./training/events";
 
@@ -87,16 +87,24 @@ export interface PlanSummary {
   config: string;
   stage: "vocabulary" | "pretrain" | "sft";
   steps: number;
+  /** Optimizer steps of one pass over the data: the last batch of an epoch may be smaller, as in HF's Trainer. */
+  steps_per_epoch: number;
   tokens_per_epoch: number;
   supervised_share: number;
   rows: number;
   rows_dropped: number;
   rows_cut: number;
+  /** Rows that are not trained or evaluated on, by dataset and reason; `first` counts rows from 1. */
+  dropped: { path: string; reason: string; rows: number; first: { row: number; message: string } }[];
+  /** An estimate; the sum of `memory`. */
   memory_bytes: number;
+  memory: { weights: number; gradients: number; optimizer: number; activations: number };
   trainable_parameters: number;
   parameters: number;
   trainable: { name: string; shape: number[]; learning_rate: number }[];
   output_dir: string;
+  /** Sentences for a person: rows that are not used, and why. */
+  warnings: string[];
   /** The resolved plan as the engine would get it, without shard paths. */
   plan: unknown;
 }
@@ -139,6 +147,8 @@ export interface StartTrainingParams extends ConfigParams {
 }
 export interface StartedRun {
   run: string;
+  /** Sentences for a person: rows that are not trained on, and why. */
+  warnings?: string[];
 }
 /** A run of this config is going on already. */
 export interface AlreadyRunning {
@@ -186,7 +196,12 @@ export interface RunSeries {
 /** extension → training panel */
 export type TrainingPanelInput =
   /** Everything, when the panel becomes visible or a run is chosen for overlay. Replaces what the panel had. */
-  | { type: "snapshot"; primary: string; runs: { summary: RunSummary; series: RunSeries }[]; available: RunSummary[] }
+  | {
+      type: "snapshot";
+      primary: string;
+      runs: { summary: RunSummary; series: RunSeries }[];
+      available: RunSummary[];
+    }
   /** New points of a shown run, to append. */
   | { type: "append"; run: string; summary: RunSummary; series: RunSeries }
   | { type: "available"; runs: RunSummary[] }

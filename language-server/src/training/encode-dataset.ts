@@ -1,0 +1,211 @@
+import type { DatasetSource, TrainingPlan } from "../configs/training-plan";
+import type { Example } from "../datasets/conversation";
+import { type DatasetFormat, detectFormat, sampledRows } from "../datasets/format";
+import { readExample } from "../datasets/read-example";
+import type { JsonNode } from "../documents/json-tree";
+import { TemplateRenderError } from "../templates/template-error";
+import { type EncodedExample, encodeExample, encodeExamples } from "../tokenizers/example";
+import { TokenizerError } from "../tokenizers/tokenizer-error";
+import type { DataSummary, DroppedRows, DropReason } from "./data-summary";
+import { type DatasetRow, datasetRows } from "./dataset-rows";
+import type { TrainingInputs } from "./inputs";
+import { pacer, type Reporter } from "./progress";
+import { Refused } from "./refused";
+import type { ShardWriter } from "./shards";
+
+/**
+ * Tokenises a dataset just as the token preview does. Rows that are of no use are counted by reason.
+ * @param writer gets every row that is used, whole: the engine cuts those over `max_length`; null only counts
+ * @throws Refused when the dataset cannot be read at all; AbortError
+ */
+export async function encodeDataset(
+  source: DatasetSource,
+  plan: Pick<TrainingPlan, "max_length" | "truncation">,
+  inputs: Pick<TrainingInputs, "tokenizer" | "template">,
+  writer: ShardWriter | null,
+  report: Reporter,
+  signal: AbortSignal,
+): Promise<DataSummary> {
+  const name = source.path.slice(source.path.lastIndexOf("/") + 1);
+  const format = source.format ?? (await formatOf(source.path));
+  const counter = new Counter(source, plan);
+  const pace = pacer(signal);
+  const isEnough = () => counter.summary.rows_used === source.sample;
+  let batch: (Unusable | ReadableRow)[] = [];
+  const encodeBatch = async () => {
+    for (const row of await encodeRows(batch, inputs)) {
+      if (isEnough()) break;
+      if ("reason" in row) counter.drop(row.reason, row.number, row.message);
+      else if (counter.use(row.encoded, row.number)) await writer?.add(row.encoded.ids, row.encoded.lossMask);
+    }
+    batch = [];
+  };
+  for await (const row of datasetRows(source.path)) {
+    if (isEnough()) break;
+    await pace();
+    batch.push(readRow(row, format, inputs.template !== null));
+    if (batch.length < rowsAtOnce) continue;
+    await encodeBatch();
+    report({ message: `Tokenizing ${name}`, fraction: row.fraction });
+  }
+  await encodeBatch();
+  report({ message: `Tokenizing ${name}`, fraction: 1 });
+  return counter.summary;
+}
+
+/** The tokenizer works on so many rows on all cores. */
+const rowsAtOnce = 64;
+
+async function formatOf(path: string): Promise<DatasetFormat> {
+  const nodes: JsonNode[] = [];
+  for await (const { row } of datasetRows(path)) {
+    if (row.node !== undefined) nodes.push(row.node);
+    if (nodes.length === sampledRows) break;
+  }
+  const format = detectFormat(nodes);
+  if (format === undefined) {
+    throw new Refused(
+      `The format of ${path} is not one that is known. Its rows need the fields of messages, alpaca, sharegpt, prompt-completion or text.`,
+    );
+  }
+  return format;
+}
+
+interface ReadableRow {
+  number: number;
+  example: Example;
+}
+
+interface Unusable {
+  number: number;
+  reason: DropReason;
+  message: string;
+}
+
+function readRow(
+  { row, number }: DatasetRow,
+  format: DatasetFormat,
+  hasTemplate: boolean,
+): Unusable | ReadableRow {
+  const broken = (message = "It cannot be read."): Unusable => ({ number, reason: "broken", message });
+  if (row.node === undefined) return broken(row.findings[0]?.message);
+  const { example, findings, unsupported } = readExample(row.node, format);
+  if (example === undefined) {
+    return broken(
+      unsupported === undefined ? findings[0]?.message : `It has ${unsupported}, which cannot be trained on.`,
+    );
+  }
+  if (example.kind === "conversation" && !hasTemplate) {
+    return broken('It is a conversation, but stage pretrain trains on plain text: `{"text": …}`.');
+  }
+  return { number, example };
+}
+
+/** The same rows in the same order. */
+async function encodeRows(
+  rows: readonly (Unusable | ReadableRow)[],
+  { tokenizer, template }: Pick<TrainingInputs, "tokenizer" | "template">,
+): Promise<(Unusable | { number: number; encoded: EncodedExample })[]> {
+  const readable = rows.filter((row) => "example" in row);
+  const examples = readable.map(({ example }) => example);
+  let encoded: (EncodedExample | TemplateRenderError | TokenizerError)[];
+  try {
+    encoded = await encodeExamples(examples, template, tokenizer);
+  } catch (error) {
+    if (!(error instanceof TokenizerError)) throw error;
+    // One text that the vocabulary cannot express spoils the whole batch; one by one, it is found.
+    encoded = await Promise.all(
+      examples.map((example) => encodeExample(example, template, tokenizer).catch(rowError)),
+    );
+  }
+  let next = 0;
+  return rows.map((row) => {
+    if ("reason" in row) return row;
+    const { number } = row;
+    const result = encoded[next++] as (typeof encoded)[number];
+    if (result instanceof TemplateRenderError) return { number, reason: "template", message: result.message };
+    if (result instanceof TokenizerError) return { number, reason: "tokenizer", message: result.message };
+    return { number, encoded: result };
+  });
+}
+
+/** An error that is one row's alone. */
+function rowError(error: unknown): TemplateRenderError | TokenizerError {
+  if (error instanceof TemplateRenderError || error instanceof TokenizerError) return error;
+  throw error;
+}
+
+/** Adds up what a dataset comes to. */
+class Counter {
+  readonly summary: DataSummary;
+  readonly #dropped = new Map<DropReason, DroppedRows>();
+
+  constructor(
+    source: DatasetSource,
+    private readonly plan: Pick<TrainingPlan, "max_length" | "truncation">,
+  ) {
+    this.summary = {
+      path: source.path,
+      weight: source.weight,
+      rows: 0,
+      rows_used: 0,
+      rows_cut: 0,
+      tokens: 0,
+      supervised_tokens: 0,
+      longest: 0,
+      dropped: [],
+    };
+  }
+
+  /** @returns false when the row is of no use after all */
+  use({ ids, lossMask }: Pick<EncodedExample, "ids" | "lossMask">, row: number): boolean {
+    const { max_length, truncation } = this.plan;
+    const whole = supervised(lossMask, ids.length);
+    if (whole === 0) {
+      this.drop("unsupervised", row, `none of its ${ids.length} tokens carries loss`);
+      return false;
+    }
+    const isLong = ids.length > max_length;
+    if (isLong && truncation === "drop") {
+      this.drop("too-long", row, `it has ${ids.length} tokens, max_length is ${max_length}`);
+      return false;
+    }
+    const length = Math.min(ids.length, max_length);
+    const kept = isLong ? supervised(lossMask, length) : whole;
+    if (kept === 0) {
+      this.drop(
+        "unsupervised-after-cut",
+        row,
+        `it has ${ids.length} tokens, and none of the first ${max_length} carries loss`,
+      );
+      return false;
+    }
+    const { summary } = this;
+    summary.rows++;
+    summary.rows_used++;
+    if (isLong) summary.rows_cut++;
+    summary.tokens += length;
+    summary.supervised_tokens += kept;
+    summary.longest = Math.max(summary.longest, length);
+    return true;
+  }
+
+  drop(reason: DropReason, row: number, message: string): void {
+    this.summary.rows++;
+    const dropped = this.#dropped.get(reason);
+    if (dropped !== undefined) {
+      dropped.rows++;
+      return;
+    }
+    const first = { reason, rows: 1, first: { row, message } };
+    this.#dropped.set(reason, first);
+    this.summary.dropped.push(first);
+  }
+}
+
+/** Tokens that are predicted with loss; the first of a row is never predicted. */
+function supervised(lossMask: Uint8Array, length: number): number {
+  let count = 0;
+  for (let t = 1; t < length; t++) count += lossMask[t] ?? 0;
+  return count;
+}

@@ -1,0 +1,124 @@
+import { intervalInSteps, type TrainingPlan, warmupInSteps } from "../configs/training-plan";
+import type { PlanSummary } from "../protocol";
+import { type DataSummary, warningsOf } from "./data-summary";
+import type { EnginePlan } from "./engine-plan";
+import type { TrainingInputs } from "./inputs";
+import { estimateMemory } from "./memory-estimate";
+import { adapterParameters, baseParameters, elements } from "./parameters";
+import { Refused } from "./refused";
+import { stepsPerEpoch, totalSteps } from "./steps";
+
+/** The engine's plan but for what only a prepared run has: shards, hashes and the run directory. */
+export type DraftPlan = Omit<EnginePlan, "data" | "evaluation" | "inputs" | "output"> & {
+  data: { path: string; weight: number }[];
+  evaluation: { paths: string[]; every_steps: number | null; batch_size: number } | null;
+};
+
+export interface TokenisedData {
+  train: DataSummary[];
+  evaluation: DataSummary[];
+}
+
+/** Rows of one epoch, as the engine's sampler counts: a data set of weight w contributes w times its rows, rounded, at least one. */
+export function rowsPerEpoch(data: readonly DataSummary[]): number {
+  return data.reduce(
+    (sum, { weight, rows_used }) => sum + (rows_used > 0 ? Math.max(1, Math.round(weight * rows_used)) : 0),
+    0,
+  );
+}
+
+/** @throws Refused when there is nothing to train on, or to evaluate on */
+export function draftPlan(plan: TrainingPlan, inputs: TrainingInputs, data: TokenisedData): DraftPlan {
+  for (const [what, summaries] of [
+    ["train", data.train],
+    ["evaluate", data.evaluation],
+  ] as const) {
+    if (summaries.length > 0 && rowsPerEpoch(summaries) === 0) {
+      const reasons = summaries.flatMap(warningsOf);
+      throw new Refused(`There is no row to ${what} on. ${reasons.join(" ") || "The dataset is empty."}`);
+    }
+  }
+  const rows = rowsPerEpoch(data.train);
+  const perEpoch = stepsPerEpoch(rows, plan);
+  const steps = totalSteps(rows, plan);
+  const inSteps = (interval: Parameters<typeof intervalInSteps>[0] | null) =>
+    interval === null ? null : intervalInSteps(interval, steps, perEpoch);
+  return {
+    version: 1,
+    stage: plan.stage,
+    model: inputs.model,
+    tokenizer_files: inputs.tokenizerFiles,
+    data: data.train.map(({ path, weight }) => ({ path, weight })),
+    evaluation: plan.evaluation && {
+      paths: data.evaluation.map(({ path }) => path),
+      every_steps: inSteps(plan.evaluation.interval),
+      batch_size: plan.evaluation.batch_size,
+    },
+    adapter: inputs.adapter,
+    quantization: null,
+    optimizer: { ...plan.optimizer, betas: [...plan.optimizer.betas] },
+    schedule: {
+      name: plan.schedule.name,
+      warmup_steps: warmupInSteps(plan.schedule.warmup, steps),
+      min_lr_rate: plan.schedule.min_lr_rate,
+      steps,
+    },
+    batching: {
+      per_device_train_batch_size: plan.per_device_train_batch_size,
+      gradient_accumulation_steps: plan.gradient_accumulation_steps,
+      max_length: plan.max_length,
+      truncation: plan.truncation,
+      shuffle: true,
+    },
+    checkpointing: {
+      save_steps: inSteps(plan.checkpointing.interval),
+      save_total_limit: plan.checkpointing.save_total_limit,
+    },
+    logging_steps: plan.logging_steps,
+    device: plan.device,
+    threads: plan.threads,
+    seed: plan.seed,
+  };
+}
+
+/** What a config would do, in the words of `ziptie plan`. @throws Refused as `draftPlan` does */
+export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: TokenisedData): PlanSummary {
+  const draft = draftPlan(plan, inputs, data);
+  const base = baseParameters(inputs.shape);
+  const adapter =
+    inputs.adapter === null
+      ? []
+      : adapterParameters(inputs.shape, inputs.adapter.target_modules, inputs.adapter.r);
+  const trained = inputs.adapter === null ? base : adapter;
+  const sum = (of: (summary: DataSummary) => number) =>
+    data.train.reduce((total, each) => total + of(each), 0);
+  const tokens = sum(({ tokens, weight }) => tokens * weight);
+  const longest = Math.max(...data.train.map((each) => each.longest));
+  const memory = estimateMemory(inputs.shape, base, adapter, longest * plan.per_device_train_batch_size);
+  return {
+    config: plan.config,
+    stage: plan.stage,
+    steps: draft.schedule.steps,
+    steps_per_epoch: stepsPerEpoch(rowsPerEpoch(data.train), plan),
+    tokens_per_epoch: Math.round(tokens),
+    supervised_share: tokens > 0 ? sum((each) => each.supervised_tokens * each.weight) / tokens : 0,
+    rows: sum((each) => each.rows),
+    rows_dropped: sum((each) => each.rows - each.rows_used),
+    rows_cut: sum((each) => each.rows_cut),
+    dropped: [...data.train, ...data.evaluation].flatMap(({ path, dropped }) =>
+      dropped.map((rows) => ({ path, ...rows })),
+    ),
+    memory_bytes: memory.weights + memory.gradients + memory.optimizer + memory.activations,
+    memory,
+    trainable_parameters: elements(trained),
+    parameters: elements(base) + elements(adapter),
+    trainable: trained.map(({ name, shape }) => ({
+      name,
+      shape,
+      learning_rate: plan.optimizer.learning_rate,
+    })),
+    output_dir: plan.output_dir,
+    warnings: [...data.train, ...data.evaluation].flatMap(warningsOf),
+    plan: draft,
+  };
+}

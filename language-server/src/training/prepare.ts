@@ -1,0 +1,147 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { TrainingPlan } from "../configs/training-plan";
+import type { PlanSummary } from "../protocol";
+import { type DataSummary, warningsOf } from "./data-summary";
+import { sha256OfFiles } from "./digests";
+import { encodeDataset } from "./encode-dataset";
+import { type EnginePlan, enginePlanSchema } from "./engine-plan";
+import { loadInputs, type TrainingInputs } from "./inputs";
+import { draftPlan, summarisePlan } from "./plan-summary";
+import { type Reporter, throttled } from "./progress";
+import { hasCode, Refused, RunningAlready } from "./refused";
+import { createRunDirectory, runFiles, runNumber } from "./run-directory";
+import { RunsRegistry } from "./runs";
+import { ShardWriter, type WrittenShard, writeAside } from "./shards";
+
+export interface PreparationHooks {
+  report: Reporter;
+  signal: AbortSignal;
+  /** The run directory has been made; it is removed again if the preparation fails or is cancelled. */
+  onDirectory?: (run: string) => void;
+}
+
+/** What a config would do: reads the data as training would, and writes nothing. @throws Refused, AbortError */
+export async function planTraining(plan: TrainingPlan, hooks: PreparationHooks): Promise<PlanSummary> {
+  const inputs = await loadInputs(plan);
+  const report = throttled(hooks.report);
+  const encode = async (sources: readonly TrainingPlan["dataset"][number][]): Promise<DataSummary[]> => {
+    const summaries: DataSummary[] = [];
+    for (const source of sources) {
+      summaries.push(await encodeDataset(source, plan, inputs, null, report, hooks.signal));
+    }
+    return summaries;
+  };
+  const data = {
+    train: await encode(plan.dataset),
+    evaluation: await encode(plan.evaluation?.dataset ?? []),
+  };
+  return summarisePlan(plan, inputs, data);
+}
+
+export interface PreparedRun {
+  /** Absolute path of the run directory; this process holds its start lock. */
+  run: string;
+  /** Rows that are not trained on, and why. */
+  warnings: string[];
+}
+
+/**
+ * Makes a run directory that the engine can be started on: shards, hashes, plan, and the config as it is now.
+ * @throws RunningAlready, Refused, AbortError; the directory is gone then
+ */
+export async function prepareRun(
+  plan: TrainingPlan,
+  configText: string,
+  hooks: PreparationHooks,
+): Promise<PreparedRun> {
+  await refuseSecondRun(plan);
+  const inputs = await loadInputs(plan);
+  hooks.signal.throwIfAborted();
+  let run: string | undefined;
+  try {
+    const record = { config: plan.config, name: plan.name, started: new Date().toISOString() };
+    run = await createRunDirectory(plan.output_dir, record, configText);
+    hooks.onDirectory?.(run);
+    await refuseSecondRun(plan, run);
+    const warnings = await fillRunDirectory(run, plan, inputs, hooks);
+    hooks.signal.throwIfAborted();
+    return { run, warnings };
+  } catch (error) {
+    if (run !== undefined) await rm(run, { recursive: true, force: true });
+    throw plainly(error, plan);
+  }
+}
+
+/** Two starts at the same moment each see the other's directory: the one with the higher number steps back. */
+async function refuseSecondRun(plan: TrainingPlan, own?: string): Promise<void> {
+  const ownNumber = own === undefined ? Number.POSITIVE_INFINITY : numberOf(own, plan);
+  for (const other of await new RunsRegistry().list([plan.output_dir])) {
+    const isActive = other.state === "running" || other.state === "preparing";
+    if (!isActive || other.config !== plan.config || other.run === own) continue;
+    if (numberOf(other.run, plan) < ownNumber) throw new RunningAlready(other.run);
+  }
+}
+
+function numberOf(run: string, plan: TrainingPlan): number {
+  return runNumber(run.slice(run.lastIndexOf("/") + 1), plan.name) ?? 0;
+}
+
+async function fillRunDirectory(
+  run: string,
+  plan: TrainingPlan,
+  inputs: TrainingInputs,
+  hooks: PreparationHooks,
+): Promise<string[]> {
+  const report = throttled(hooks.report);
+  const encode = async (kind: string, sources: readonly TrainingPlan["dataset"][number][]) => {
+    const data: { summary: DataSummary; shards: WrittenShard[] }[] = [];
+    for (const [index, source] of sources.entries()) {
+      const writer = new ShardWriter(join(run, runFiles.data), `${kind}-${index + 1}`);
+      const summary = await encodeDataset(source, plan, inputs, writer, report, hooks.signal);
+      data.push({ summary, shards: await writer.finish() });
+    }
+    return data;
+  };
+  const train = await encode("train", plan.dataset);
+  const evaluation = await encode("evaluation", plan.evaluation?.dataset ?? []);
+  const summaries = {
+    train: train.map(({ summary }) => summary),
+    evaluation: evaluation.map(({ summary }) => summary),
+  };
+  const draft = draftPlan(plan, inputs, summaries);
+  const files = [...inputs.modelFiles, ...inputs.tokenizerFiles];
+  const shards = [...train, ...evaluation].flatMap((data) => data.shards);
+  const enginePlan: EnginePlan = {
+    ...draft,
+    data: train
+      .filter((data) => data.shards.length > 0)
+      .map(({ summary, shards }) => ({ shards: shards.map(({ path }) => path), weight: summary.weight })),
+    evaluation: draft.evaluation && {
+      shards: evaluation.flatMap((data) => data.shards.map(({ path }) => path)),
+      every_steps: draft.evaluation.every_steps,
+      batch_size: draft.evaluation.batch_size,
+    },
+    output: run,
+    inputs: {
+      ...(await sha256OfFiles(files, report, hooks.signal)),
+      ...Object.fromEntries(shards.map(({ path, sha256 }) => [path, sha256])),
+    },
+  };
+  const text = `${JSON.stringify(enginePlanSchema.parse(enginePlan), null, 2)}\n`;
+  await writeAside(join(run, runFiles.plan), [Buffer.from(text)]);
+  return [...summaries.train, ...summaries.evaluation].flatMap(warningsOf);
+}
+
+/** What the disk says, in words that help. */
+function plainly(error: unknown, plan: TrainingPlan): unknown {
+  if (hasCode(error, "ENOSPC", "EDQUOT")) {
+    return new Refused(
+      `The disk is full: the run's data does not fit below ${plan.output_dir}. Free some space or set output_dir.`,
+    );
+  }
+  if (hasCode(error, "EACCES", "EPERM", "EROFS")) {
+    return new Refused(`The run cannot be written below ${plan.output_dir}: ${(error as Error).message}`);
+  }
+  return error;
+}
