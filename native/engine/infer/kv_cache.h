@@ -14,9 +14,10 @@ class KvCache {
 
   std::int64_t capacity() const { return capacity_; }
   std::int64_t length() const { return length_; }
-  /// Forgets all tokens from `length` on.
+  /// Forgets all tokens from `length` on. @throws std::invalid_argument when there are fewer
   void truncate(std::int64_t length);
-  void advance(std::int64_t tokens) { length_ += tokens; }
+  /// Counts `tokens` rows that were written after the last one. @throws std::length_error beyond `capacity`
+  void advance(std::int64_t tokens);
 
   Tensor keys(std::int64_t layer) const { return rows(2 * layer); }  ///< [capacity, kv_heads · head_dim]
   Tensor values(std::int64_t layer) const {

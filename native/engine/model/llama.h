@@ -95,6 +95,8 @@ class Llama {
   Loss forward_backward(const Batch& batch, double scale, const StepKey& key);
   /// Logits [tokens, vocab_size] in host memory, f32; for tests, scoring and generation.
   std::vector<float> logits(const Batch& batch);
+  /// A cache for one sequence of up to `capacity` tokens.
+  KvCache make_cache(std::int64_t capacity);
   /// Runs `input_ids` at the positions after those in `cache` and appends to it; logits [vocab_size] of the
   /// last one.
   /// @throws std::length_error when the cache is full

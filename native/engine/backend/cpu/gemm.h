@@ -1,0 +1,86 @@
+#pragma once
+#include <cstdint>
+
+#include "engine/backend/cpu/vector.h"
+
+namespace ziptie::cpu {
+
+/// A matrix in row-major memory, `stride` elements from row to row, perhaps to be read transposed.
+template <class T>
+struct Matrix {
+  T* data;
+  std::int64_t stride;
+  bool transposed = false;
+};
+
+/// c[m, n] = alpha · a[m, k] b[k, n] + beta · c, on the calling thread alone. With beta = 0, c's old content does not count.
+void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Matrix<const float> a, Matrix<const float> b,
+          float beta, Matrix<float> c);
+void gemm(std::int64_t m, std::int64_t n, std::int64_t k, double alpha, Matrix<const double> a,
+          Matrix<const double> b, double beta, Matrix<double> c);
+
+namespace detail {
+
+template <class T, int Rows, int Vectors, bool Add>
+inline void tile(std::int64_t k, const T* a, std::int64_t a_row, std::int64_t a_column, const T* b,
+                 std::int64_t b_stride, T* c, std::int64_t c_stride) {
+  Vector<T> sums[Rows][Vectors] = {};
+  for (std::int64_t step = 0; step < k; ++step) {
+    Vector<T> right[Vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) right[v] = load(b + step * b_stride + v * lanes<T>);
+#pragma GCC unroll 8
+    for (int row = 0; row < Rows; ++row) {
+      const auto left = broadcast(a[row * a_row + step * a_column]);
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) sums[row][v] += left * right[v];
+    }
+  }
+#pragma GCC unroll 8
+  for (int row = 0; row < Rows; ++row)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) {
+      T* to = c + row * c_stride + v * lanes<T>;
+      store(to, Add ? load(to) + sums[row][v] : sums[row][v]);
+    }
+}
+
+template <class T, int Vectors, bool Add>
+inline void tile_columns(std::int64_t m, std::int64_t k, const T* a, std::int64_t a_row, std::int64_t a_column,
+                         const T* b, std::int64_t b_stride, T* c, std::int64_t c_stride) {
+  constexpr int rows = 6;
+  std::int64_t row = 0;
+  for (; row + rows <= m; row += rows)
+    tile<T, rows, Vectors, Add>(k, a + row * a_row, a_row, a_column, b, b_stride, c + row * c_stride, c_stride);
+  a += row * a_row;
+  c += row * c_stride;
+  switch (m - row) {
+    case 1:
+      return tile<T, 1, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
+    case 2:
+      return tile<T, 2, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
+    case 3:
+      return tile<T, 3, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
+    case 4:
+      return tile<T, 4, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
+    case 5:
+      return tile<T, 5, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
+  }
+}
+
+}  // namespace detail
+
+/// c[m, n] = (Add: c +) a b for operands that fit in the caches: no packing, no call overhead. a(i, j) is at
+/// `a[i · a_row + j · a_column]`; n is a whole number of vectors. Sums over k in order, so a row's result does not depend on
+/// its neighbours.
+template <bool Add, class T>
+inline void small_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t a_row,
+                       std::int64_t a_column, const T* b, std::int64_t b_stride, T* c, std::int64_t c_stride) {
+  std::int64_t column = 0;
+  for (; column + 2 * lanes<T> <= n; column += 2 * lanes<T>)
+    detail::tile_columns<T, 2, Add>(m, k, a, a_row, a_column, b + column, b_stride, c + column, c_stride);
+  if (column < n)
+    detail::tile_columns<T, 1, Add>(m, k, a, a_row, a_column, b + column, b_stride, c + column, c_stride);
+}
+
+}  // namespace ziptie::cpu
