@@ -33,7 +33,7 @@ async function* readRows(path: string): AsyncGenerator<DatasetRow, void, undefin
   const size = (await stat(path)).size;
   let number = 0;
   let layout: RowReader["layout"] | undefined;
-  for await (const { text, end } of blocks(path)) {
+  for await (const { text, begin, end } of blocks(path)) {
     const reader = new RowReader(text);
     layout ??= reader.layout;
     if (layout !== "lines") {
@@ -42,7 +42,8 @@ async function* readRows(path: string): AsyncGenerator<DatasetRow, void, undefin
     }
     for (const row of reader.rows()) {
       if (row.kind !== "row") continue;
-      yield { number: ++number, row, fraction: end / size };
+      const within = (end - begin) * (row.next / text.length);
+      yield { number: ++number, row, fraction: (begin + within) / size };
     }
   }
 }
@@ -60,25 +61,27 @@ async function* wholeFile(path: string, size: number): AsyncGenerator<DatasetRow
   }
 }
 
-/** The file as texts of whole lines, with the byte offset of each one's end. */
-async function* blocks(path: string): AsyncGenerator<{ text: string; end: number }, void, undefined> {
+/** The file as texts of whole lines, with the bytes they were read from; the two ends of a line may lie in two blocks. */
+async function* blocks(
+  path: string,
+): AsyncGenerator<{ text: string; begin: number; end: number }, void, undefined> {
   const file = await open(path, "r");
   try {
     const decoder = new StringDecoder("utf8");
     const chunk = Buffer.allocUnsafe(blockBytes);
     let parts: string[] = [];
-    for (let end = 0; ; ) {
+    for (let begin = 0, end = 0; ; begin = end) {
       const { bytesRead } = await file.read(chunk, 0, chunk.length, end);
       end += bytesRead;
       if (bytesRead === 0) {
         parts.push(decoder.end());
-        yield { text: parts.join(""), end };
+        yield { text: parts.join(""), begin, end };
         return;
       }
       const text = decoder.write(chunk.subarray(0, bytesRead));
       const lastLine = text.lastIndexOf("\n") + 1;
       if (lastLine > 0) {
-        yield { text: parts.join("") + text.slice(0, lastLine), end };
+        yield { text: parts.join("") + text.slice(0, lastLine), begin, end };
         parts = [];
       }
       parts.push(text.slice(lastLine));

@@ -1,0 +1,64 @@
+import { rm } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+import { diskFiles } from "../configs/config-files";
+import type { TrainingPlan } from "../configs/training-plan";
+import type { PlanSummary, StartedRun } from "../protocol";
+import { runnableConfig } from "../rules/config-rules";
+import type { RuleSeverities } from "../rules/severity";
+import { type EngineLocation, startEngine } from "./engine";
+import { type PreparationHooks, planTraining, prepareRun } from "./prepare";
+import { Refused } from "./refused";
+
+/** A config to be planned or trained, as it stands in the editor or on the disk. */
+export interface ConfigText {
+  /** Absolute. */
+  path: string;
+  text: string;
+  /** The settings' severities of lint rules; the config's own go before them. */
+  severities: RuleSeverities;
+}
+
+/** Work that reads a whole dataset. Plain data: it may be sent to another process. */
+export type TrainingJob =
+  | { task: "plan"; config: ConfigText }
+  | { task: "start"; config: ConfigText; engine: EngineLocation };
+
+export interface TrainingJobResult {
+  plan: PlanSummary;
+  start: Required<StartedRun>;
+}
+
+/** @throws Refused with the place of the first error that stands in the way */
+export function planOf({ path, text, severities }: ConfigText): TrainingPlan {
+  const runnable = runnableConfig(text, path, diskFiles, severities);
+  if ("plan" in runnable) return runnable.plan;
+  throw new Refused(runnable.refused, { uri: pathToFileURL(path).href, range: runnable.range });
+}
+
+/** @throws Refused, RunningAlready, AbortError */
+export async function performJob<Job extends TrainingJob>(
+  job: Job,
+  hooks: PreparationHooks,
+): Promise<TrainingJobResult[Job["task"]]> {
+  const plan = planOf(job.config);
+  const result = job.task === "plan" ? planTraining(plan, hooks) : start(plan, job.config.text, job.engine, hooks);
+  return (await result) as TrainingJobResult[Job["task"]];
+}
+
+async function start(
+  plan: TrainingPlan,
+  text: string,
+  engine: EngineLocation,
+  hooks: PreparationHooks,
+): Promise<Required<StartedRun>> {
+  const { run, warnings } = await prepareRun(plan, text, hooks);
+  try {
+    hooks.report({ message: "Starting the engine", fraction: 1 });
+    await startEngine(engine, run, "train");
+  } catch (error) {
+    // It never was a run: its reason is in the message, and the next one gets its number.
+    await rm(run, { recursive: true, force: true });
+    throw error;
+  }
+  return { run, warnings };
+}
