@@ -25,6 +25,9 @@ export interface TokenizerJson {
   byteLevel: boolean;
 }
 
+/** Sequences of sequences; the library refuses JSON of 128 levels. */
+const MAX_DEPTH = 64;
+
 type JsonObject = { readonly [key: string]: unknown };
 
 function isObject(value: unknown): value is JsonObject {
@@ -98,10 +101,11 @@ export function addedTokenFlags(entry: JsonObject): Omit<AddedTokenEntry, "id" |
 }
 
 /** The library aborts at a template that names a special token it does not define. */
-function checkPostProcessor(processor: unknown, malformed: (what: string) => never): void {
+function checkPostProcessor(processor: unknown, malformed: (what: string) => never, depth = 0): void {
   if (!isObject(processor)) return;
+  if (depth > MAX_DEPTH) malformed("its post-processor nests too deeply");
   if (processor.type === "Sequence" && Array.isArray(processor.processors)) {
-    for (const part of processor.processors) checkPostProcessor(part, malformed);
+    for (const part of processor.processors) checkPostProcessor(part, malformed, depth + 1);
   }
   if (processor.type !== "TemplateProcessing") return;
   const defined = isObject(processor.special_tokens) ? processor.special_tokens : {};
@@ -118,15 +122,15 @@ function checkPostProcessor(processor: unknown, malformed: (what: string) => nev
 }
 
 /** The library aborts at a character map that is cut off or leads outside itself. */
-function checkNormalizer(normalizer: unknown, malformed: (what: string) => never): void {
+function checkNormalizer(normalizer: unknown, malformed: (what: string) => never, depth = 0): void {
   if (!isObject(normalizer)) return;
+  if (depth > MAX_DEPTH) malformed("its normalizer nests too deeply");
   if (Array.isArray(normalizer.normalizers)) {
-    for (const part of normalizer.normalizers) checkNormalizer(part, malformed);
+    for (const part of normalizer.normalizers) checkNormalizer(part, malformed, depth + 1);
   }
   if (normalizer.type !== "Precompiled") return;
   const map = normalizer.precompiled_charsmap;
-  const wrong =
-    typeof map === "string" ? checkPrecompiledCharsmap(Buffer.from(map, "base64")) : "it is missing";
+  const wrong = typeof map === "string" ? checkPrecompiledCharsmap(map) : "it is missing";
   if (wrong) malformed(`its normalizer's \`precompiled_charsmap\` is broken: ${wrong}`);
 }
 
@@ -142,8 +146,13 @@ function checkMerges(model: JsonObject, malformed: (what: string) => never): voi
   }
 }
 
-function mentions(part: unknown, type: string): boolean {
-  if (Array.isArray(part)) return part.some((item) => mentions(item, type));
+function mentions(part: unknown, type: string, depth = 0): boolean {
+  if (depth > MAX_DEPTH) return false;
+  if (Array.isArray(part)) return part.some((item) => mentions(item, type, depth + 1));
   if (!isObject(part)) return false;
-  return part.type === type || mentions(part.pretokenizers, type) || mentions(part.decoders, type);
+  return (
+    part.type === type ||
+    mentions(part.pretokenizers, type, depth + 1) ||
+    mentions(part.decoders, type, depth + 1)
+  );
 }
