@@ -24,18 +24,35 @@ export interface CheckedRow extends ReadRow {
   readonly span: Span;
 }
 
-/** What is kept of a row that was read: where it stands and what is wrong, not its values. */
-interface Entry extends RowTraits {
-  /** Where reading began, and where the next entry's begins. */
-  at: number;
-  next: number;
-  start: number;
-  end: number;
-  readonly kind: JsonRow["kind"];
-  readonly parsed: boolean;
+/**
+ * What is kept of a row that was read: where it stands and what is wrong, not its values. A class and no literal: a
+ * file has a hundred thousand, and every edit passes over them.
+ */
+class Entry implements RowTraits {
   /** `start` when the findings were made. */
   readonly base: number;
-  readonly findings: readonly Finding[];
+
+  constructor(
+    readonly kind: JsonRow["kind"],
+    /** Where reading began, and where the next entry's begins. */
+    public at: number,
+    public next: number,
+    public start: number,
+    public end: number,
+    readonly parsed: boolean,
+    readonly format: DatasetFormat | undefined,
+    readonly columns: string,
+    readonly findings: readonly Finding[],
+  ) {
+    this.base = start;
+  }
+
+  move(delta: number): void {
+    this.at += delta;
+    this.next += delta;
+    this.start += delta;
+    this.end += delta;
+  }
 }
 
 /**
@@ -169,12 +186,10 @@ export class DatasetChecker {
       while ((old[candidate]?.at ?? Number.POSITIVE_INFINITY) + delta < at) candidate++;
       return (old[candidate]?.at ?? Number.NaN) + delta === at && old[candidate]?.kind !== "end";
     });
-    for (const entry of old.slice(candidate)) {
-      if (this.#ended) break;
-      entry.at += delta;
-      entry.next += delta;
-      entry.start += delta;
-      entry.end += delta;
+    for (let index = candidate; !this.#ended && index < old.length; index++) {
+      const entry = old[index];
+      if (!entry) break;
+      entry.move(delta);
       entries.push(entry);
     }
     this.#entries = entries;
@@ -206,18 +221,34 @@ export class DatasetChecker {
 
   #judge(row: JsonRow, at: number): Entry {
     const { start, end, next, kind, node } = row;
-    const place = { at, next, start, end, base: start, kind };
-    if (!node) return { ...place, parsed: false, format: undefined, columns: "", findings: row.findings };
-    const columns = columnsOf(node);
-    const findings = [...row.findings];
+    if (!node) return new Entry(kind, at, next, start, end, false, undefined, "", detached(row.findings));
+    const columns = this.#shared(columnsOf(node));
+    let findings = row.findings;
     if (this.format !== undefined) {
-      for (const finding of readExample(node, this.format).findings) findings.push(finding);
-      this.#profile.judge(node, columns, findings);
+      const found = [...findings, ...readExample(node, this.format).findings];
+      this.#profile.judge(node, columns, found);
+      if (found.length > 0) findings = found.sort((a, b) => a.span.start - b.span.start);
     }
-    if (findings.length > 1) findings.sort((a, b) => a.span.start - b.span.start);
-    return { ...place, parsed: true, format: rowFormat(node), columns, findings };
+    return new Entry(kind, at, next, start, end, true, rowFormat(node), columns, detached(findings));
   }
+
+  /** One copy of equal columns for all rows: comparing them is then comparing pointers. */
+  #shared(columns: string): string {
+    const known = this.#columns.get(columns);
+    if (known !== undefined) return known;
+    if (this.#columns.size > 10_000) this.#columns.clear();
+    this.#columns.set(columns, columns);
+    return columns;
+  }
+  readonly #columns = new Map<string, string>();
 }
+
+/** A copy whose strings are their own: a message that quotes the text must not keep a version of 5 MB alive. */
+function detached(findings: readonly Finding[]): readonly Finding[] {
+  return findings.length === 0 ? none : (JSON.parse(JSON.stringify(findings)) as Finding[]);
+}
+
+const none: readonly Finding[] = [];
 
 function* traitsOf(reader: RowReader): Generator<RowTraits> {
   for (const { node } of reader.rows()) if (node) yield { format: rowFormat(node), columns: columnsOf(node) };

@@ -77,10 +77,12 @@ function readTurn(node: JsonObject, shape: TurnShape, findings: RowFindings): Re
   if (content && content.content.trim() === "" && !calls && (role === "user" || role === "assistant")) {
     findings.add("empty-turn", quoted(content), `This ${role} turn says nothing.`);
   }
-  const turn =
-    role && content
-      ? { ...content, role, roleSpan, sourceRole, ...(calls && { toolCalls: plainValue(toolCalls) }) }
-      : undefined;
+  let turn: Turn | undefined;
+  if (role && content) {
+    const { content: words, span, pieces } = content;
+    turn = { role, content: words, span, pieces, roleSpan, sourceRole };
+    if (calls) turn = { ...turn, toolCalls: plainValue(toolCalls) };
+  }
   return { role, roleSpan, turn, node };
 }
 

@@ -44,17 +44,20 @@ export class RowReader {
   /** Equal for texts whose rows are read alike. */
   readonly signature: string;
   readonly #parser: JsonParser;
+  readonly #continues: boolean;
   /** Matches where a row begins, to find the way back after a broken one. */
   readonly #rowStart: RegExp | undefined;
-  /** The first CR at or after `#crSearchedFrom`. */
-  #nextCr = -1;
-  #crSearchedFrom = 0;
 
-  constructor(readonly text: string) {
+  /** @param part set when the text is a part of a file: its layout, and whether more of it follows */
+  constructor(
+    readonly text: string,
+    part?: { layout: RowLayout; continues: boolean },
+  ) {
+    this.#continues = part?.continues ?? false;
     const hasBom = text.charCodeAt(0) === bom;
     const first = firstSolid(text, hasBom ? 1 : 0);
     this.#parser = new JsonParser(text);
-    this.layout = layoutOf(text, first);
+    this.layout = part?.layout ?? layoutOf(text, first);
     this.start = this.layout === "lines" ? (hasBom ? 1 : 0) : this.layout === "array" ? first + 1 : first;
     const opening = this.layout === "lines" ? null : rowOpening(text, this.start);
     this.#rowStart = opening === null ? undefined : new RegExp(opening, "g");
@@ -126,7 +129,7 @@ export class RowReader {
       if (skipBlanks(text, next, lineEnd) < lineEnd) break;
     }
     const blank = { kind: "blank", start: at, end: next, node: undefined, partial: undefined, next } as const;
-    if (next >= text.length) return { ...blank, findings: [] };
+    if (next >= text.length && !this.#continues) return { ...blank, findings: [] };
     const finding: Finding = {
       rule: "blank-line",
       span: { start: at, end: next },
@@ -230,27 +233,29 @@ export class RowReader {
     return this.#rowStart.exec(this.text)?.index ?? nowhere;
   }
 
+  /** The next LF or CR. A CR is looked for on this line only: most texts have none to be found. */
   #lineEnd(at: number): number {
-    const { text } = this;
-    if (at < this.#crSearchedFrom || this.#nextCr < at) {
-      const found = text.indexOf("\r", at);
-      this.#crSearchedFrom = at;
-      this.#nextCr = found < 0 ? text.length : found;
-    }
-    const nextLf = text.indexOf("\n", at);
-    return Math.min(nextLf < 0 ? text.length : nextLf, this.#nextCr);
+    const end = indexOrEnd(this.text, "\n", at);
+    const carriageReturn = this.text.slice(at, end).indexOf("\r");
+    return carriageReturn < 0 ? end : at + carriageReturn;
   }
+}
+
+function indexOrEnd(text: string, wanted: string, from: number): number {
+  const found = text.indexOf(wanted, from);
+  return found < 0 ? text.length : found;
 }
 
 function layoutOf(text: string, first: number): RowLayout {
   const opening = text[first];
-  const lineEnd = text.slice(first).search(/[\r\n]/);
-  const line = lineEnd < 0 ? text.slice(first) : text.slice(first, first + lineEnd);
-  const rest = lineEnd < 0 ? text.length : firstSolid(text, first + lineEnd);
+  if (opening !== "[" && opening !== "{") return "lines";
+  const lineFeed = indexOrEnd(text, "\n", first);
+  const lineEnd = first + indexOrEnd(text.slice(first, lineFeed), "\r", 0);
+  const rest = firstSolid(text, lineEnd);
   // Lines of arrays are no rows of any format, but lines they are.
   if (opening === "[")
-    return text[rest] === "[" && line[lastSolid(line, line.length)] === "]" ? "lines" : "array";
-  if (opening === "{" && /^\{\s*$/.test(line) && text[rest] === '"') return "objects";
+    return text[rest] === "[" && text[lastSolid(text, lineEnd)] === "]" ? "lines" : "array";
+  if (opening === "{" && lastSolid(text, lineEnd) === first && text[rest] === '"') return "objects";
   return "lines";
 }
 

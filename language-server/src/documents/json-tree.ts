@@ -229,29 +229,31 @@ export class JsonParser {
   }
 
   #value(findings: Finding[], open: Open | undefined): JsonNode | Finding {
-    const span = this.tokenSpan;
+    const start = this.#start;
+    const end = this.#end;
     switch (this.#kind) {
       case token.openBrace:
-        return { type: "object", ...span, properties: [] };
+        return { type: "object", start, end, properties: [] };
       case token.openBracket:
-        return { type: "array", ...span, items: [] };
+        return { type: "array", start, end, items: [] };
       case token.string:
         return this.#scanFault() ?? this.#string(findings);
       case token.number:
         if (this.#scanner.getTokenError() !== 0) return this.#fault("This number is not complete.");
-        return { type: "number", ...span, value: Number(this.text.slice(span.start, span.end)) };
+        return { type: "number", start, end, value: Number(this.text.slice(start, end)) };
       case token.true:
       case token.false:
-        return { type: "boolean", ...span, value: this.#kind === token.true };
+        return { type: "boolean", start, end, value: this.#kind === token.true };
       case token.null:
-        return { type: "null", ...span, value: null };
+        return { type: "null", start, end, value: null };
       default:
         return this.#expected("a value", open);
     }
   }
 
   #string(findings: Finding[]): JsonString {
-    const node: JsonString = { type: "string", ...this.tokenSpan, value: this.#scanner.getTokenValue() };
+    const value = this.#scanner.getTokenValue();
+    const node: JsonString = { type: "string", start: this.#start, end: this.#end, value };
     const lone = loneSurrogates(node.value);
     if (lone.length > 0 && findings.length < maxFindings) {
       const inner = innerSpan(node);
@@ -379,7 +381,9 @@ const pairwise = 8;
 
 function reportDuplicateKeys({ properties }: JsonObject, findings: Finding[]): void {
   const seen = properties.length > pairwise ? new Map<string, number>() : undefined;
-  for (const [at, { key }] of properties.entries()) {
+  for (let at = 0; at < properties.length; at++) {
+    const key = properties[at]?.key;
+    if (!key) continue;
     let earlier = -1;
     if (seen) {
       earlier = seen.get(key.value) ?? -1;

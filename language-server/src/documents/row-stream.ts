@@ -1,0 +1,171 @@
+import { createReadStream } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { LineIndex } from "../text/line-index";
+import type { Finding } from "../text/span";
+import { type JsonRow, RowReader } from "./json-rows";
+import { decodeUtf8 } from "./utf8";
+
+/** A row of a file on disk. `row`'s spans and `findings` are those of `text`. */
+export interface StreamedRow {
+  readonly row: JsonRow;
+  /** The row's surroundings: its line, or the whole of a file that is one array. */
+  readonly text: string;
+  /** Line of the file on which `text` begins, from 0. */
+  readonly firstLine: number;
+  /** The row's findings, and those of the bytes and of what stands before it. */
+  readonly findings: readonly Finding[];
+}
+
+export interface RowStreamOptions {
+  signal?: AbortSignal | undefined;
+  /** Called now and then with the bytes read so far and in all. */
+  onProgress?: ((read: number, total: number) => void) | undefined;
+}
+
+/** A JSON array has no lines to read it by. This much of one, or of one line, is held in memory. */
+export const maxHeldBytes = 256 * 1024 * 1024;
+/** What is held in memory of JSONL, unless a line is longer. */
+const chunkBytes = 1024 * 1024;
+/** Enough of a file to tell how it holds its rows. */
+const headBytes = 64 * 1024;
+
+/** A file that cannot be read as rows at all. */
+export class UnreadableDatasetError extends Error {
+  override readonly name = "UnreadableDatasetError";
+  constructor(
+    readonly path: string,
+    reason: string,
+  ) {
+    super(`${path}: ${reason}`);
+  }
+}
+
+/**
+ * Reads the rows of a file of any size. JSONL is read by the line and may be larger than memory; an array, and objects
+ * spread over lines, are read whole.
+ *
+ * @throws UnreadableDatasetError for an array, or a line, larger than `maxHeldBytes`; what `node:fs` throws; the signal's reason
+ */
+export async function* streamRows(
+  path: string,
+  options: RowStreamOptions = {},
+): AsyncGenerator<StreamedRow, void, undefined> {
+  options.signal?.throwIfAborted();
+  const { size } = await stat(path);
+  const layout = new RowReader(decodeUtf8(await headOf(path)).text).layout;
+  if (layout === "lines") yield* streamLines(path, size, options);
+  else {
+    if (size > maxHeldBytes) {
+      throw new UnreadableDatasetError(
+        path,
+        `a JSON array of ${mebibytes(size)}; above ${mebibytes(maxHeldBytes)} rows must stand one a line (JSONL).`,
+      );
+    }
+    yield* wholeFile(path, size, options);
+  }
+}
+
+async function headOf(path: string): Promise<Uint8Array> {
+  const file = await open(path);
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(headBytes), 0, headBytes, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+async function* wholeFile(
+  path: string,
+  size: number,
+  options: RowStreamOptions,
+): AsyncGenerator<StreamedRow> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of bytesOf(path, size, options)) chunks.push(chunk);
+  const { text, findings } = decodeUtf8(Buffer.concat(chunks));
+  yield* rowsOf(new RowReader(text), 0, findings, options.signal);
+}
+
+async function* streamLines(
+  path: string,
+  size: number,
+  options: RowStreamOptions,
+): AsyncGenerator<StreamedRow> {
+  let rest: Buffer[] = [];
+  let held = 0;
+  let line = 0;
+  for await (const chunk of bytesOf(path, size, options)) {
+    const cut = lastLineStart(chunk);
+    if (cut < 0) {
+      rest.push(chunk);
+      held += chunk.length;
+      if (held > maxHeldBytes)
+        throw new UnreadableDatasetError(
+          path,
+          `line ${line + 1} or a later one does not end within ${mebibytes(maxHeldBytes)}.`,
+        );
+      continue;
+    }
+    line += yield* blockOf(Buffer.concat([...rest, chunk.subarray(0, cut)]), line, true, options.signal);
+    rest = [chunk.subarray(cut)];
+    held = chunk.length - cut;
+  }
+  yield* blockOf(Buffer.concat(rest), line, false, options.signal);
+}
+
+const mebibytes = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;
+
+/** Where a line begins that has something on it, as far back in the chunk as possible; -1 when there is none. */
+function lastLineStart(chunk: Buffer): number {
+  for (let at = chunk.lastIndexOf(10); at >= 0; at = at === 0 ? -1 : chunk.lastIndexOf(10, at - 1)) {
+    const next = chunk[at + 1];
+    if (next !== undefined && next !== 10 && next !== 13 && next !== 32 && next !== 9) return at + 1;
+  }
+  return -1;
+}
+
+async function* blockOf(
+  block: Buffer,
+  firstLine: number,
+  continues: boolean,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<StreamedRow, number> {
+  if (block.length === 0) return 0;
+  const { text, findings } = decodeUtf8(block);
+  yield* rowsOf(new RowReader(text, { layout: "lines", continues }), firstLine, findings, signal);
+  return new LineIndex(text).lineCount - 1;
+}
+
+async function* rowsOf(
+  reader: RowReader,
+  firstLine: number,
+  byteFindings: readonly Finding[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<StreamedRow> {
+  const { text } = reader;
+  const waiting = [...reader.findings, ...byteFindings].sort((a, b) => a.span.start - b.span.start);
+  let given = 0;
+  for (const row of reader.rows()) {
+    signal?.throwIfAborted();
+    const from = given;
+    while (given < waiting.length && (waiting[given]?.span.start ?? 0) < row.next) given++;
+    yield { row, text, firstLine, findings: [...waiting.slice(from, given), ...row.findings] };
+  }
+  if (given === waiting.length) return;
+  const end = { start: text.length, end: text.length, next: text.length };
+  const row: JsonRow = { kind: "blank", ...end, node: undefined, partial: undefined, findings: [] };
+  yield { row, text, firstLine, findings: waiting.slice(given) };
+}
+
+async function* bytesOf(path: string, size: number, options: RowStreamOptions): AsyncGenerator<Buffer> {
+  let read = 0;
+  const { signal } = options;
+  for await (const chunk of createReadStream(path, {
+    highWaterMark: chunkBytes,
+    ...(signal && { signal }),
+  })) {
+    read += (chunk as Buffer).length;
+    options.onProgress?.(read, size);
+    yield chunk as Buffer;
+  }
+}
