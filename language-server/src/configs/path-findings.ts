@@ -1,5 +1,7 @@
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { templateFindings } from "../templates/jinja-parser";
 import { builtInTemplateNames, isBuiltInTemplate } from "../templates/template";
+import { LineIndex } from "../text/line-index";
 import type { Finding, FindingFix } from "../text/span";
 import type { ConfigFiles } from "./config-files";
 import { datasetEntries } from "./dataset-entries";
@@ -95,6 +97,18 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
             : [],
         );
       } else notFound(["chat_template_path"], "The template", template);
+    } else {
+      const at = resolve(folder, template);
+      const source = files.readText(at);
+      const [problem] = source === null ? [] : templateFindings(source);
+      if (source !== null && problem) {
+        const { line, character } = new LineIndex(source).positionAt(problem.span.start);
+        findings.push({
+          rule: problem.rule,
+          span: spanOf(root, ["chat_template_path"], "value"),
+          message: `${template}:${line + 1}:${character + 1}: ${problem.message}`,
+        });
+      }
     }
   } else if (template === undefined && config.stage === "sft") {
     const from = tokenizerPathOf(reading, files);

@@ -94,7 +94,7 @@ function modelOf(config: TrainingConfig, folder: string): ModelSource | null {
     return { kind: isConfigPath(path) ? "config" : "directory", path };
   }
   if (!config.model) return null;
-  const { seed, vocab_size, num_key_value_heads, ...rest } = config.model;
+  const { seed, vocab_size, num_key_value_heads, bos_token_id, eos_token_id, ...rest } = config.model;
   return {
     kind: "architecture",
     seed: seed ?? config.seed,
@@ -102,6 +102,8 @@ function modelOf(config: TrainingConfig, folder: string): ModelSource | null {
       ...rest,
       num_key_value_heads: num_key_value_heads ?? rest.num_attention_heads,
       vocab_size: vocab_size ?? null,
+      bos_token_id,
+      eos_token_id,
     },
   };
 }

@@ -135,6 +135,16 @@ const architecture = z.strictObject({
     source: llama,
     says: "Standard deviation of the normal distribution the weights are drawn from.",
   }),
+  bos_token_id: optional(z.int().min(0).nullable(), {
+    source: llama,
+    says: "Id of the token that begins a sequence, written into the model's `config.json`.",
+    default: "the tokenizer's",
+  }),
+  eos_token_id: optional(z.int().min(0).nullable(), {
+    source: llama,
+    says: "Id of the token that ends a sequence, written into the model's `config.json`.",
+    default: "the tokenizer's",
+  }),
   seed: optional(z.int().min(0), {
     source: "Ziptie",
     says: "Seed of the random weights.",

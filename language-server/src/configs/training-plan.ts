@@ -90,6 +90,10 @@ export interface PlannedArchitecture {
   readonly initializer_range: number;
   /** null: as many as the tokenizer has. */
   readonly vocab_size: number | null;
+  /** undefined: the tokenizer's. */
+  readonly bos_token_id: number | null | undefined;
+  /** undefined: the tokenizer's. */
+  readonly eos_token_id: number | null | undefined;
 }
 
 export interface TokenizerSource {

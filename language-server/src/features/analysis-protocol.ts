@@ -2,14 +2,13 @@ import type { Diagnostic, Position, Range, TextDocumentContentChangeEvent } from
 import { NotificationType, RequestType } from "vscode-languageserver";
 import type { ChatTemplateSource, DatasetFormatName } from "../configs/training-plan";
 import type { DocumentKind } from "../documents/kind";
-import type { RowTokens } from "../protocol";
+import type { PlanSummary, Refusal, RowTokens } from "../protocol";
 import type { RuleSeverities } from "../rules/severity";
 
 /** What the server's thread and the worker thread say to each other. The worker keeps its own copy of every open text. */
 
 export const openNotification = new NotificationType<{
   uri: string;
-  path: string;
   kind: DocumentKind;
   version: number;
   text: string;
@@ -65,6 +64,8 @@ export interface RowCounts {
   end: Position;
   count: number;
   supervised: number;
+  /** Whether the row is left out for being too long. */
+  dropped: boolean;
   cut?: { max_length: number; supervised_lost: number };
 }
 export const rowCountsRequest = new RequestType<
@@ -72,3 +73,10 @@ export const rowCountsRequest = new RequestType<
   RowCounts[] | { refused: string },
   void
 >("rowCounts");
+
+/** What a config that can be run would do; reads its data. A refusal is not an error: it may only need its base trained first. */
+export const planRequest = new RequestType<
+  { path: string; text: string; severities: RuleSeverities },
+  PlanSummary | Refusal,
+  void
+>("plan");

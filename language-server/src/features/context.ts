@@ -1,5 +1,6 @@
-import type { Connection } from "vscode-languageserver";
+import type { ClientCapabilities, Connection } from "vscode-languageserver";
 import type { AnalysisWorker } from "./analysis-worker";
+import type { ConfigIndex } from "./config-index";
 import type { OpenDocuments } from "./open-documents";
 import type { Settings } from "./settings";
 
@@ -13,6 +14,10 @@ export interface ServerContext {
   /** As they are now. */
   readonly settings: () => Settings;
   onDidChangeSettings(listener: (settings: Settings) => void): void;
+  /** Called when the client is ready for requests, with what it can do. */
+  onInitialized(listener: (client: ClientCapabilities) => void | Promise<void>): void;
+  /** Which configs name which files. */
+  readonly configs: ConfigIndex;
   /** The worker thread for big files, tokenising and rendering. */
   readonly worker: AnalysisWorker;
   /** Called when the server goes down; a feature stops its timers and watchers here. */

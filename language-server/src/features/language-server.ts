@@ -1,12 +1,39 @@
-import type { Connection, InitializeParams, InitializeResult } from "vscode-languageserver";
-import { DidChangeConfigurationNotification, TextDocumentSyncKind } from "vscode-languageserver";
+import type {
+  ClientCapabilities,
+  Connection,
+  InitializeParams,
+  InitializeResult,
+} from "vscode-languageserver";
+import {
+  CodeActionKind,
+  DidChangeConfigurationNotification,
+  TextDocumentSyncKind,
+} from "vscode-languageserver";
 import { AnalysisWorker, type WorkerThread } from "./analysis-worker";
+import * as codeActions from "./code-actions";
+import * as codeLens from "./code-lens";
+import * as completion from "./completion";
+import { ConfigIndex } from "./config-index";
 import type { RegisterFeature, ServerContext } from "./context";
+import * as diagnostics from "./diagnostics";
+import * as hover from "./hover";
+import * as inlayHints from "./inlay-hints";
 import { OpenDocuments, pathOfUri } from "./open-documents";
+import * as rowTokens from "./row-tokens";
 import { defaultSettings, parseSettings, type Settings } from "./settings";
+import * as workerDocuments from "./worker-documents";
 
 /** Every feature of the server, in the order in which they register their handlers. */
-const features: readonly RegisterFeature[] = [];
+const features: readonly RegisterFeature[] = [
+  workerDocuments.register,
+  diagnostics.register,
+  completion.register,
+  hover.register,
+  inlayHints.register,
+  codeActions.register,
+  codeLens.register,
+  rowTokens.register,
+];
 
 /**
  * Serves the language server protocol on a connection until the client says `exit`.
@@ -17,19 +44,25 @@ export function serve(connection: Connection, launchWorker: () => WorkerThread):
   const worker = new AnalysisWorker(launchWorker);
   const settingsListeners: ((settings: Settings) => void)[] = [];
   const shutdownListeners: (() => void)[] = [() => worker.dispose()];
+  const initializedListeners: ((client: ClientCapabilities) => void | Promise<void>)[] = [];
   let settings = defaultSettings;
   let folders: string[] = [];
   let client: InitializeParams["capabilities"] = {};
 
   const context: ServerContext = {
     connection,
+    get configs() {
+      return configs;
+    },
     documents,
     worker,
     workspaceFolders: () => folders,
     settings: () => settings,
     onDidChangeSettings: (listener) => settingsListeners.push(listener),
+    onInitialized: (listener) => initializedListeners.push(listener),
     onShutdown: (listener) => shutdownListeners.push(listener),
   };
+  const configs = new ConfigIndex(context);
 
   connection.onInitialize((params): InitializeResult => {
     client = params.capabilities;
@@ -40,6 +73,11 @@ export function serve(connection: Connection, launchWorker: () => WorkerThread):
       serverInfo: { name: "ziptie" },
       capabilities: {
         textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental, save: true },
+        completionProvider: { triggerCharacters: [" ", "/", "-", ":"] },
+        hoverProvider: true,
+        inlayHintProvider: true,
+        codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
+        codeLensProvider: { resolveProvider: true },
         workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
       },
     };
@@ -65,6 +103,7 @@ export function serve(connection: Connection, launchWorker: () => WorkerThread):
       await connection.client.register(DidChangeConfigurationNotification.type, { section: "ziptie" });
     }
     await readSettings();
+    for (const listener of initializedListeners) await listener(client);
   });
   connection.onDidChangeConfiguration(readSettings);
   connection.onShutdown(() => {

@@ -1,0 +1,48 @@
+import { type InlayHint, InlayHintRefreshRequest } from "vscode-languageserver";
+import { isConfigPath } from "../configs/sources";
+import { type RowCounts, rowCountsRequest } from "./analysis-protocol";
+import { AnalysisCancelled, AnalysisTimeout } from "./analysis-worker";
+import type { ServerContext } from "./context";
+import { kindOf } from "./document-kinds";
+import { pathOfUri } from "./open-documents";
+
+/** After each dataset row on the screen: its tokens, and how many of them are trained. */
+export function register(context: ServerContext): void {
+  const { connection, documents, configs, worker } = context;
+  connection.languages.inlayHint.on(async ({ textDocument, range }, token): Promise<InlayHint[]> => {
+    const document = documents.get(textDocument.uri);
+    const path = pathOfUri(textDocument.uri);
+    if (!document || path === null || kindOf(document) !== "dataset") return [];
+    const setup = configs.setup(path);
+    if ("refused" in setup) return [];
+    try {
+      const counts = await worker.request(rowCountsRequest, { uri: document.uri, range, setup }, { token });
+      return "refused" in counts ? [] : counts.map(rowHint);
+    } catch (error) {
+      if (error instanceof AnalysisTimeout || error instanceof AnalysisCancelled) return [];
+      throw error;
+    }
+  });
+
+  context.onInitialized(({ workspace }) => {
+    if (!workspace?.inlayHint?.refreshSupport) return;
+    const refresh = () => void connection.sendRequest(InlayHintRefreshRequest.type).catch(() => {});
+    context.onDidChangeSettings(refresh);
+    // What a config says decides what its datasets' hints say.
+    documents.onDidSave(({ document }) => {
+      if (isConfigPath(document.uri)) refresh();
+    });
+  });
+}
+
+const grouped = (value: number) => value.toLocaleString("en");
+
+export function rowLabel({ count, supervised, dropped, cut }: RowCounts): string {
+  if (cut && dropped) return `${grouped(count)} tokens · dropped: over ${grouped(cut.max_length)}`;
+  if (cut) return `cut at ${grouped(cut.max_length)}: loses ${grouped(cut.supervised_lost)} trained`;
+  return `${grouped(count)} tokens · ${grouped(supervised)} trained`;
+}
+
+function rowHint(counts: RowCounts): InlayHint {
+  return { position: counts.end, label: rowLabel(counts), paddingLeft: true };
+}
