@@ -13,8 +13,9 @@ const nodeBundles = {
   extension: "extension/src/extension.ts",
   server: "language-server/src/server.ts",
   worker: "language-server/src/worker.ts",
-  cli: "language-server/src/cli.ts",
 };
+/** The one that is started by its name. */
+const program = { cli: "language-server/src/cli.ts" };
 
 /** The file names of napi-rs: the native tokenizers of this platform. */
 function tokenizersBinary() {
@@ -56,6 +57,7 @@ function requireEntries(entries) {
 /** Each folder of webviews/src with a main.ts is one panel. */
 function panels() {
   const sources = join(root, "webviews", "src");
+  if (!existsSync(sources)) throw new Problem("webviews/src is missing.");
   const names = readdirSync(sources, { withFileTypes: true })
     .filter((each) => each.isDirectory() && existsSync(join(sources, each.name, "main.ts")))
     .map((each) => each.name)
@@ -66,7 +68,7 @@ function panels() {
 
 await main(async () => {
   const panelBundles = panels();
-  requireEntries(nodeBundles);
+  requireEntries({ ...nodeBundles, ...program });
   const tokenizers = tokenizersBinary();
   const shared = {
     absWorkingDir: root,
@@ -85,19 +87,20 @@ await main(async () => {
   }
   copyFileSync(tokenizers.file, join(dist, tokenizers.name));
 
+  const node = {
+    ...shared,
+    outdir: dist,
+    platform: "node",
+    target: "node20",
+    format: "cjs",
+    // ES modules first: the UMD builds of Microsoft's JSON packages hide their imports from the bundler.
+    mainFields: ["module", "main"],
+    external: ["vscode"],
+    plugins: [nativeTokenizers(tokenizers.name)],
+  };
   const results = await Promise.all([
-    build({
-      ...shared,
-      entryPoints: nodeBundles,
-      outdir: dist,
-      platform: "node",
-      target: "node20",
-      format: "cjs",
-      // ES modules first: the UMD builds of Microsoft's JSON packages hide their imports from the bundler.
-      mainFields: ["module", "main"],
-      external: ["vscode"],
-      plugins: [nativeTokenizers(tokenizers.name)],
-    }),
+    build({ ...node, entryPoints: nodeBundles }),
+    build({ ...node, entryPoints: program, banner: { js: "#!/usr/bin/env node" } }),
     build({
       ...shared,
       entryPoints: panelBundles,
