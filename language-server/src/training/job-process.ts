@@ -12,7 +12,7 @@ import { performJob, type TrainingJob, type TrainingJobResult } from "./training
 export type JobMessage =
   | { type: "ready" }
   | { type: "progress"; progress: Progress }
-  | { type: "directory"; run: string }
+  | { type: "directory"; run: string | null }
   | { type: "done"; result: TrainingJobResult[keyof TrainingJobResult] }
   | { type: "refused"; refusal: Refusal }
   | { type: "already"; run: string }
@@ -50,7 +50,8 @@ function supervise(
   hooks: PreparationHooks,
 ): Promise<TrainingJobResult[keyof TrainingJobResult]> {
   return new Promise((fulfil, reject) => {
-    let run: string | undefined;
+    let half: string | null = null;
+    let isLaunching = false;
     let complaint = "";
     let killer: NodeJS.Timeout | undefined;
     const tell = (order: JobOrder) => {
@@ -58,10 +59,13 @@ function supervise(
     };
     const cancel = () => {
       tell({ type: "cancel" });
-      killer = setTimeout(() => child.kill("SIGKILL"), cancelMilliseconds);
+      // Once the engine is being started there is nothing left to take back.
+      killer = setTimeout(() => isLaunching || child.kill("SIGKILL"), cancelMilliseconds);
     };
     const settle = (conclude: () => void) => {
       hooks.signal.removeEventListener("abort", cancel);
+      clearTimeout(killer);
+      half = null;
       conclude();
       if (child.connected) child.disconnect();
     };
@@ -76,8 +80,9 @@ function supervise(
         case "progress":
           return hooks.report(message.progress);
         case "directory":
-          run = message.run;
-          return hooks.onDirectory?.(run);
+          half = message.run;
+          isLaunching = half === null;
+          return hooks.onDirectory?.(half);
         case "done":
           return settle(() => fulfil(message.result));
         case "refused":
@@ -85,14 +90,15 @@ function supervise(
         case "already":
           return settle(() => reject(new RunningAlready(message.run)));
         case "failed":
-          return settle(() => reject(hooks.signal.aborted ? hooks.signal.reason : new Error(message.message)));
+          return settle(() =>
+            reject(hooks.signal.aborted ? hooks.signal.reason : new Error(message.message)),
+          );
       }
     });
     child.on("error", (error) => settle(() => reject(error)));
     child.on("close", async (code, signal) => {
-      clearTimeout(killer);
-      // After a last word this changes nothing; without one it died, and what it was making is of no use.
-      if (run !== undefined && signal !== null) await rm(run, { recursive: true, force: true });
+      // It died without a last word: what it was making is of no use.
+      if (half !== null) await rm(half, { recursive: true, force: true });
       const how = signal === null ? `with status ${code}` : `by ${signal}`;
       settle(() =>
         reject(

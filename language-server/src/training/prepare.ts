@@ -17,8 +17,8 @@ import { ShardWriter, type WrittenShard, writeAside } from "./shards";
 export interface PreparationHooks {
   report: Reporter;
   signal: AbortSignal;
-  /** The run directory has been made; it is removed again if the preparation fails or is cancelled. */
-  onDirectory?: (run: string) => void;
+  /** This run directory is being filled, and removed again if that fails or is cancelled; null: it is complete. */
+  onDirectory?: (run: string | null) => void;
 }
 
 /** What a config would do: reads the data as training would, and writes nothing. @throws Refused, AbortError */
@@ -66,6 +66,7 @@ export async function prepareRun(
     await refuseSecondRun(plan, run);
     const warnings = await fillRunDirectory(run, plan, inputs, hooks);
     hooks.signal.throwIfAborted();
+    hooks.onDirectory?.(null);
     return { run, warnings };
   } catch (error) {
     if (run !== undefined) await rm(run, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import { readdir, realpath, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { RunState, RunSummary } from "../protocol";
@@ -162,7 +162,7 @@ async function subdirectories(directory: string): Promise<string[]> {
 
 /** The run of a directory. @throws Refused when it holds none */
 export async function openRun(path: string): Promise<{ run: Run; summary: RunSummary }> {
-  const directory = await realpath(resolve(path)).catch(() => resolve(path));
+  const directory = resolve(path);
   const run = new Run(directory);
   const summary = await run.summary();
   if (summary !== undefined) return { run, summary };

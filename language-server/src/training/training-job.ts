@@ -41,7 +41,8 @@ export async function performJob<Job extends TrainingJob>(
   hooks: PreparationHooks,
 ): Promise<TrainingJobResult[Job["task"]]> {
   const plan = planOf(job.config);
-  const result = job.task === "plan" ? planTraining(plan, hooks) : start(plan, job.config.text, job.engine, hooks);
+  const result =
+    job.task === "plan" ? planTraining(plan, hooks) : start(plan, job.config.text, job.engine, hooks);
   return (await result) as TrainingJobResult[Job["task"]];
 }
 

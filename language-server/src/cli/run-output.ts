@@ -1,0 +1,116 @@
+import { readFile } from "node:fs/promises";
+import { relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Option } from "commander";
+import type { RunSummary } from "../protocol";
+import { runsNamed } from "../training/discovery";
+import { Refused, RunningAlready } from "../training/refused";
+import { exists } from "../training/run-directory";
+import type { ConfigText } from "../training/training-job";
+
+/** What the commands about plans and runs share: how a config and a run are named, and how answers and refusals are printed. */
+
+export interface FormatOption {
+  format: "text" | "json";
+}
+
+export const formatOption = () =>
+  new Option("--format <format>", "how to print the answer").choices(["text", "json"]).default("text");
+
+/** The argument names nothing that is there. */
+class WrongUsage extends Error {}
+
+/** Runs a command: a refusal is its negative answer (1), an argument that names nothing is wrong usage (2). */
+export async function answer(format: FormatOption["format"], command: () => Promise<void>): Promise<void> {
+  try {
+    await command();
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof RunningAlready || error instanceof WrongUsage))
+      throw error;
+    process.exitCode = error instanceof WrongUsage ? 2 : 1;
+    process.stderr.write(`${inWords(error)}\n`);
+    if (format === "json") {
+      printJson({
+        refused: error.message,
+        ...(error instanceof RunningAlready ? { run: error.run } : {}),
+        ...(error instanceof Refused && error.location ? { location: error.location } : {}),
+      });
+    }
+  }
+}
+
+/** `sft.ziptie.yaml:3:5: what is wrong`, lines and columns from 1 as editors and terminals count them. */
+function inWords(error: Error): string {
+  if (!(error instanceof Refused) || error.location === undefined) return error.message;
+  const { line, character } = error.location.range.start;
+  return `${shown(fileURLToPath(error.location.uri))}:${line + 1}:${character + 1}: ${error.message}`;
+}
+
+export function printJson(document: unknown): void {
+  process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** A path as short as it can be said from here. */
+export function shown(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith("..") || short === "" ? path : short;
+}
+
+export async function readConfigText(config: string): Promise<ConfigText> {
+  const path = resolve(config);
+  try {
+    return { path, text: await readFile(path, "utf8"), severities: {} };
+  } catch (error) {
+    throw new WrongUsage(`The config ${config} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * The run directory that an argument names: a path, or a run's name below the current folder.
+ * @throws WrongUsage when there is none, or several
+ */
+export async function findRun(named: string): Promise<string> {
+  if (await exists(resolve(named))) return resolve(named);
+  const found = named.includes("/") ? [] : await runsNamed(named, process.cwd());
+  const [run] = found;
+  if (run === undefined)
+    throw new WrongUsage(`There is no run ${named}: neither a directory nor a run's name below this folder.`);
+  if (found.length > 1)
+    throw new WrongUsage(
+      `${named} is the name of several runs: ${found.map(shown).join(", ")}. Give the path.`,
+    );
+  return run;
+}
+
+/** What `train`, `resume` and `stop` print about a run. */
+export function printRun(summary: RunSummary, format: FormatOption["format"]): void {
+  const { run, state, step, steps, loss, evaluation_loss, reason } = summary;
+  if (format === "json") {
+    printJson({
+      run,
+      state,
+      step,
+      steps,
+      loss,
+      evaluation_loss,
+      ...(reason === undefined ? {} : { reason }),
+    });
+    return;
+  }
+  const losses = [
+    ...(loss === null ? [] : [`loss ${loss.toFixed(4)}`]),
+    ...(evaluation_loss === null ? [] : [`evaluation loss ${evaluation_loss.toFixed(4)}`]),
+  ];
+  const how = [`step ${step}/${steps}`, ...losses].join(", ");
+  process.stdout.write(`${shown(run)}: ${state}, ${how}\n`);
+  if (reason !== undefined) process.stderr.write(`${reason}\n`);
+}
+
+/** `3 h 05 min`, `2 min 07 s`, `8 s` */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
+  const two = (n: number) => String(n).padStart(2, "0");
+  if (hours > 0) return `${hours} h ${two(minutes)} min`;
+  return minutes > 0 ? `${minutes} min ${two(whole % 60)} s` : `${whole} s`;
+}
