@@ -17,4 +17,9 @@ async function main(): Promise<void> {
   }
 }
 
+// A reader that has seen enough, as in `ziptie check … | head`, is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
 void main();

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { registerCheck } from "./check";
+import { registerTokenize } from "./tokenize";
 
 /** The version in the `package.json` that this program came with: beside `dist/`, or two folders above the sources. */
 function packageVersion(): string {
@@ -23,5 +24,6 @@ export function createProgram(): Command {
     .version(packageVersion())
     .showHelpAfterError("(--help shows the usage)");
   registerCheck(program);
+  registerTokenize(program);
   return program;
 }

@@ -35,7 +35,12 @@ export interface CheckedDocument {
   rows: number;
 }
 export const checkRequest = new RequestType<
-  { uri: string; severities: RuleSeverities },
+  {
+    uri: string;
+    severities: RuleSeverities;
+    /** The format that a config gives a dataset; null: detected from the rows. */
+    format: DatasetFormatName | null;
+  },
   CheckedDocument | null,
   void
 >("check");

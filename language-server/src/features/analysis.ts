@@ -8,6 +8,7 @@ import {
 } from "vscode-languageserver";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { diskFiles } from "../configs/config-files";
+import type { DatasetFormatName } from "../configs/training-plan";
 import { DatasetChecker } from "../datasets/check";
 import type { DocumentKind } from "../documents/kind";
 import type { RowTokens } from "../protocol";
@@ -66,7 +67,7 @@ export function serveAnalysis(connection: MessageConnection): void {
     texts.delete(uri);
   });
 
-  connection.onRequest(checkRequest, async ({ uri, severities }): Promise<CheckedDocument | null> => {
+  connection.onRequest(checkRequest, async ({ uri, severities, format }): Promise<CheckedDocument | null> => {
     const text = texts.get(uri);
     if (!text) return null;
     const { version } = text.document;
@@ -74,7 +75,7 @@ export function serveAnalysis(connection: MessageConnection): void {
       const diagnostics = await rendering(uri, async () => text.checkTemplate(severities));
       return { version, diagnostics, rows: 0 };
     }
-    return { version, ...text.checkRows(severities) };
+    return { version, ...text.checkRows(severities, format) };
   });
 
   connection.onRequest(
@@ -84,14 +85,15 @@ export function serveAnalysis(connection: MessageConnection): void {
         const text = texts.get(uri);
         if (!text) throw new NoTokens("The file is not open.");
         const offset = text.document.offsetAt(position);
-        const row = text.checker.rowAt(offset);
+        const checker = text.checker(setup.format);
+        const row = checker.rowAt(offset);
         if (row === undefined)
           throw new NoTokens("No row stands here. Put the cursor into a row of the dataset.");
         const encoder = await RowEncoder.load(setup);
-        const encoded = await rendering(encoder.templateName, () => encoder.encode(text.checker, row));
+        const encoded = await rendering(encoder.templateName, () => encoder.encode(checker, row));
         return rowTokens(
           encoded,
-          { lines: new LineIndex(text.checker.text), row, span: text.checker.rowSpan(row) },
+          { lines: new LineIndex(checker.text), row, span: checker.rowSpan(row) },
           encoder.tokenizer,
           { tokenizer: setup.tokenizer, template: encoder.templateName },
         );
@@ -118,7 +120,7 @@ export function serveAnalysis(connection: MessageConnection): void {
         if (!text) return [];
         const encoder = await RowEncoder.load(setup);
         const counts: RowCounts[] = [];
-        for (const row of text.rowsEndingIn(range)) {
+        for (const row of text.rowsEndingIn(range, setup.format)) {
           stopIfCancelled(token);
           const count = await rendering(encoder.templateName, () => text.rowCounts(row, encoder));
           if (count) counts.push(count);
@@ -146,6 +148,7 @@ async function refusing<T>(answer: () => Promise<T>): Promise<T | { refused: str
 /** One open document in the worker. */
 class OpenText {
   #checker: DatasetChecker | null = null;
+  #format: DatasetFormatName | null = null;
 
   constructor(
     readonly document: TextDocument,
@@ -153,8 +156,11 @@ class OpenText {
   ) {}
 
   /** Made when it is first needed, then kept up with the edits. */
-  get checker(): DatasetChecker {
-    this.#checker ??= new DatasetChecker(this.document.getText());
+  checker(format: DatasetFormatName | null): DatasetChecker {
+    if (!this.#checker || this.#format !== format) {
+      this.#format = format;
+      this.#checker = new DatasetChecker(this.document.getText(), format === null ? {} : { format });
+    }
     return this.#checker;
   }
 
@@ -177,8 +183,11 @@ class OpenText {
     return toDiagnostics(checkTemplate(text), new LineIndex(text), severities);
   }
 
-  checkRows(severities: RuleSeverities): { diagnostics: Diagnostic[]; rows: number } {
-    const { checker } = this;
+  checkRows(
+    severities: RuleSeverities,
+    format: DatasetFormatName | null,
+  ): { diagnostics: Diagnostic[]; rows: number } {
+    const checker = this.checker(format);
     const findings = checker.findings();
     const rows = checker.rowCount;
     if (findings.length === 0) return { diagnostics: [], rows };
@@ -186,10 +195,10 @@ class OpenText {
   }
 
   /** Rows whose end lies in a range: those whose hints are on the screen. */
-  *rowsEndingIn(range: Range): Generator<number> {
+  *rowsEndingIn(range: Range, format: DatasetFormatName | null): Generator<number> {
     const start = this.document.offsetAt(range.start);
     const end = this.document.offsetAt(range.end);
-    const { checker } = this;
+    const checker = this.checker(format);
     for (let row = firstRowEndingAt(checker, start); row < checker.rowCount; row++) {
       if (checker.rowSpan(row).end > end) return;
       yield row;
@@ -197,9 +206,10 @@ class OpenText {
   }
 
   async rowCounts(row: number, encoder: RowEncoder): Promise<RowCounts | null> {
+    const checker = this.checker(encoder.setup.format);
     let encoded: EncodedExample;
     try {
-      encoded = await encoder.encode(this.checker, row);
+      encoded = await encoder.encode(checker, row);
     } catch (error) {
       // A row with a mistake has its squiggle; it needs no count.
       if (error instanceof NoTokens || isTemplateError(error)) return null;
@@ -207,7 +217,7 @@ class OpenText {
     }
     const { count, supervised, cut } = encoded;
     return {
-      end: this.document.positionAt(this.checker.rowSpan(row).end),
+      end: this.document.positionAt(checker.rowSpan(row).end),
       count,
       supervised,
       dropped: encoded.dropped,

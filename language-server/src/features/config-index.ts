@@ -4,6 +4,7 @@ import { type ConfigFiles, diskFiles } from "../configs/config-files";
 import { datasetEntries } from "../configs/dataset-entries";
 import { type ConfigReading, readConfig } from "../configs/read-config";
 import { chatTemplateSource, isConfigPath, tokenizerPathOf } from "../configs/sources";
+import type { DatasetFormatName } from "../configs/training-plan";
 import { severitiesOf } from "../rules/config-rules";
 import { mergedSeverities } from "../rules/diagnostics";
 import type { RuleSeverities } from "../rules/severity";
@@ -19,12 +20,14 @@ export function workspaceFiles({ documents }: Pick<ServerContext, "documents">):
   };
 }
 
+type IndexContext = Pick<ServerContext, "documents" | "workspaceFolders" | "settings">;
+
 /** Finds the configs that name a file: those that are open, and those in its folder and above, up to the workspace's root. */
 export class ConfigIndex {
-  readonly #context: ServerContext;
+  readonly #context: IndexContext;
   readonly #readings = new Map<string, { stamp: string; reading: ConfigReading }>();
 
-  constructor(context: ServerContext) {
+  constructor(context: IndexContext) {
     this.#context = context;
   }
 
@@ -34,9 +37,13 @@ export class ConfigIndex {
     return readings.filter((reading) => names(reading, path));
   }
 
-  severities(path: string): RuleSeverities {
+  /** What a config says about checking a file that it names. */
+  checking(path: string): { severities: RuleSeverities; format: DatasetFormatName | null } {
     const [config] = this.naming(path);
-    return mergedSeverities(this.#context.settings().rules, config ? severitiesOf(config) : {});
+    return {
+      severities: mergedSeverities(this.#context.settings().rules, config ? severitiesOf(config) : {}),
+      format: config ? formatOf(config, path) : null,
+    };
   }
 
   /** How a dataset's rows become tokens, or why that is not known. */
@@ -47,13 +54,10 @@ export class ConfigIndex {
       const folder = dirname(reading.path);
       const tokenizer = tokenizerPathOf(reading, workspaceFiles(this.#context));
       if (tokenizer === null) return { refused: `${reading.path} names no tokenizer.` };
-      const named = (["dataset", "eval_dataset"] as const)
-        .flatMap((key) => datasetEntries(config, key))
-        .find(({ entry }) => resolve(folder, entry.path) === path);
       return {
         tokenizer,
         template: config.stage === "pretrain" ? null : chatTemplateSource(config.chat_template_path, folder),
-        format: named?.entry.format ?? null,
+        format: formatOf(reading, path),
         max_length: config.max_length,
         truncation: config.truncation,
         config: reading.path,
@@ -107,6 +111,13 @@ export class ConfigIndex {
     this.#readings.set(path, { stamp, reading });
     return reading;
   }
+}
+
+/** The format that a config gives one of its datasets. */
+function formatOf({ partial: config, path }: ConfigReading, file: string): DatasetFormatName | null {
+  if (!config) return null;
+  const entries = (["dataset", "eval_dataset"] as const).flatMap((key) => datasetEntries(config, key));
+  return entries.find(({ entry }) => resolve(dirname(path), entry.path) === file)?.entry.format ?? null;
 }
 
 function names({ partial: config, path }: ConfigReading, file: string): boolean {

@@ -99,9 +99,12 @@ class DiagnosticsPublisher {
   async #checkInWorker(document: TextDocument): Promise<void> {
     const { uri } = document;
     const path = pathOfUri(uri);
-    const severities = path === null ? this.context.settings().rules : this.context.configs.severities(path);
+    const { severities, format } =
+      path === null
+        ? { severities: this.context.settings().rules, format: null }
+        : this.context.configs.checking(path);
     try {
-      const checked = await this.context.worker.request(checkRequest, { uri, severities });
+      const checked = await this.context.worker.request(checkRequest, { uri, severities, format });
       const now = this.context.documents.get(uri);
       // A later change has scheduled a check of its own.
       if (checked && now?.version === checked.version) this.#publish(now, checked.diagnostics);

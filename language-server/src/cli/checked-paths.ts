@@ -1,0 +1,124 @@
+import { closeSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { diskFiles } from "../configs/config-files";
+import { datasetEntries } from "../configs/dataset-entries";
+import { readConfig } from "../configs/read-config";
+import { type DocumentKind, documentKind, kindHeadLength } from "../documents/kind";
+import { isBuiltInTemplate } from "../templates/template";
+
+export interface CheckedPath {
+  /** As the user named it, or as it follows from what they named. */
+  readonly named: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly kind: DocumentKind;
+}
+
+const checkedKinds: ReadonlySet<DocumentKind> = new Set(["training-config", "dataset", "template"]);
+
+/**
+ * The files that are meant by the paths of a command line: files as they are; in folders, training configs, what those name,
+ * and datasets and templates that lie about.
+ */
+export function filesToCheck(paths: readonly string[]): { files: CheckedPath[]; problems: string[] } {
+  const collected = new Collector();
+  for (const named of paths) {
+    try {
+      if (statSync(named).isDirectory()) collected.folder(named);
+      else if (!collected.file(named)) {
+        collected.problems.push(
+          `${named} is nothing that is checked: that is *.ziptie.yaml, *.jsonl, *.json with rows, and *.jinja.`,
+        );
+      }
+    } catch (error) {
+      collected.problems.push(unreadable(named, error));
+    }
+  }
+  const { files, problems } = collected;
+  if (files.length === 0 && problems.length === 0) {
+    problems.push(`nothing to check in ${paths.join(", ")}: no *.ziptie.yaml, dataset or template.`);
+  }
+  return { files, problems };
+}
+
+class Collector {
+  readonly files: CheckedPath[] = [];
+  readonly problems: string[] = [];
+  readonly #seen = new Set<string>();
+
+  /** Whether it is a file that is checked. */
+  file(named: string, kind: DocumentKind = kindOf(named)): boolean {
+    if (!checkedKinds.has(kind)) return false;
+    const real = realpathSync(named);
+    if (!this.#seen.has(real)) {
+      this.#seen.add(real);
+      this.files.push({ named, path: resolve(named), kind });
+    }
+    return true;
+  }
+
+  folder(named: string): void {
+    const entries = readdirSync(named, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+    if (isRunDirectory(entries.map(({ name }) => name))) return;
+    const folders: string[] = [];
+    for (const entry of entries) {
+      const path = join(named, entry.name);
+      if (entry.name.startsWith(".")) continue;
+      if (entry.isDirectory()) {
+        if (entry.name !== "node_modules") folders.push(path);
+        continue;
+      }
+      try {
+        if (!entry.isFile() && !statSync(path).isFile()) continue;
+        if (this.file(path) && kindOf(path) === "training-config") this.#named(path);
+      } catch (error) {
+        this.problems.push(unreadable(path, error));
+      }
+    }
+    for (const folder of folders) this.folder(folder);
+  }
+
+  /** What a config names is checked with it, wherever it lies; what is not there is the config's own mistake. */
+  #named(config: string): void {
+    const path = resolve(config);
+    const text = diskFiles.readText(path);
+    const read = text === null ? null : readConfig(text, path).partial;
+    if (!read) return;
+    const written = (["dataset", "eval_dataset"] as const)
+      .flatMap((key) => datasetEntries(read, key))
+      .map(({ entry }) => ({ path: entry.path, kind: "dataset" as DocumentKind }));
+    const template = read.chat_template_path;
+    if (template !== undefined && !isBuiltInTemplate(template))
+      written.push({ path: template, kind: "template" });
+    for (const { path: file, kind } of written) {
+      const named = isAbsolute(file) ? file : join(dirname(config), file);
+      if (diskFiles.kind(resolve(named)) === "file") this.file(named, kind);
+    }
+  }
+}
+
+/** A run's directory holds copies and logs, not a person's files. */
+function isRunDirectory(names: readonly string[]): boolean {
+  return names.includes("events.jsonl") && (names.includes("plan.json") || names.includes("run.json"));
+}
+
+function kindOf(path: string): DocumentKind {
+  return documentKind(path, undefined, /\.json$/i.test(path) ? headOf(path) : undefined);
+}
+
+function headOf(path: string): string {
+  const file = openSync(path, "r");
+  try {
+    const buffer = Buffer.alloc(kindHeadLength);
+    return buffer.toString("utf8", 0, readSync(file, buffer, 0, kindHeadLength, 0));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function unreadable(path: string, error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "ENOENT") return `${path} is not there.`;
+  if (code === "EACCES" || code === "EPERM") return `${path} may not be read.`;
+  return `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+}
