@@ -15,12 +15,15 @@ export interface PanelHtmlOptions {
 const escapeAttribute = (text: string): string =>
   text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
-/** The training panel's page. Nothing is inline, so the policy can forbid everything but the panel's own script and style. */
+/**
+ * The training panel's page. Nothing is inline, so the policy can forbid everything but the panel's own script and style. The
+ * toolkit finds the nonce in `csp-nonce`: it probes the browser with a style element of its own.
+ */
 export function panelHtml(options: PanelHtmlOptions): string {
   const policy = [
     "default-src 'none'",
     `script-src 'nonce-${options.nonce}'`,
-    `style-src ${options.cspSource}`,
+    `style-src ${options.cspSource} 'nonce-${options.nonce}'`,
     `font-src ${options.cspSource}`,
     `img-src ${options.cspSource} data:`,
     "base-uri 'none'",
@@ -32,6 +35,7 @@ export function panelHtml(options: PanelHtmlOptions): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${escapeAttribute(policy)}">
+<meta property="csp-nonce" content="${options.nonce}">
 <title>${escapeAttribute(options.title)}</title>
 <link rel="stylesheet" href="${escapeAttribute(options.style)}">
 </head>

@@ -1,0 +1,68 @@
+import type { Disposable } from "vscode";
+import { commands, EventEmitter } from "vscode";
+import {
+  listRunsRequest,
+  type RunState,
+  type RunSummary,
+  runsChangedNotification,
+} from "../../../language-server/src/protocol";
+import type { ServerConnection } from "../language-client";
+
+export const isActive = (run: RunSummary): boolean => run.state === "preparing" || run.state === "running";
+/** Ended, but with a checkpoint to go on from. */
+export const isResumable = (run: RunSummary): boolean =>
+  run.resumable && (run.state === "stopped" || run.state === "failed" || run.state === "interrupted");
+
+/** A run that was seen going on and has come to an end. */
+export interface RunEnded {
+  run: RunSummary;
+  before: RunState;
+}
+
+/** The runs as the server last told them, newest first. */
+export class RunList implements Disposable {
+  #runs: readonly RunSummary[] = [];
+  readonly #changed = new EventEmitter<void>();
+  readonly onDidChange = this.#changed.event;
+  readonly #ended = new EventEmitter<RunEnded>();
+  readonly onDidEnd = this.#ended.event;
+
+  constructor(private readonly server: ServerConnection) {
+    server.onNotification(runsChangedNotification, ({ runs }) => this.#replace(runs));
+    server.onDidStart(() => void this.refresh().catch(() => undefined));
+  }
+
+  get runs(): readonly RunSummary[] {
+    return this.#runs;
+  }
+
+  get(run: string): RunSummary | undefined {
+    return this.#runs.find((summary) => summary.run === run);
+  }
+
+  async refresh(): Promise<void> {
+    this.#replace(await this.server.request(listRunsRequest, {}));
+  }
+
+  #replace(runs: readonly RunSummary[]): void {
+    const before = new Map(this.#runs.map((run) => [run.run, run]));
+    this.#runs = [...runs].sort((a, b) => b.started.localeCompare(a.started));
+    const context = {
+      "ziptie.hasRun": runs.length > 0,
+      "ziptie.hasActiveRun": runs.some(isActive),
+      "ziptie.hasResumableRun": runs.some(isResumable),
+    };
+    for (const [key, value] of Object.entries(context))
+      void commands.executeCommand("setContext", key, value);
+    this.#changed.fire();
+    for (const run of this.#runs) {
+      const old = before.get(run.run);
+      if (old !== undefined && isActive(old) && !isActive(run)) this.#ended.fire({ run, before: old.state });
+    }
+  }
+
+  dispose(): void {
+    this.#changed.dispose();
+    this.#ended.dispose();
+  }
+}

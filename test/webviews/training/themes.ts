@@ -1,0 +1,118 @@
+/** What VS Code 1.100 puts on a webview's page for its own themes, as far as the panel uses it. */
+export interface Theme {
+  bodyClass: string;
+  variables: Record<string, string>;
+}
+
+const shared = {
+  "--vscode-font-family": "system-ui, 'Noto Sans', 'DejaVu Sans', 'Noto Sans CJK TC', sans-serif",
+  "--vscode-font-size": "13px",
+  "--vscode-font-weight": "normal",
+};
+
+const dark = {
+  ...shared,
+  "--vscode-foreground": "#cccccc",
+  "--vscode-descriptionForeground": "#9d9d9d",
+  "--vscode-errorForeground": "#f85149",
+  "--vscode-editor-background": "#1f1f1f",
+  "--vscode-editor-foreground": "#cccccc",
+  "--vscode-editor-selectionBackground": "#264f78",
+  "--vscode-editorWarning-foreground": "#cca700",
+  "--vscode-focusBorder": "#0078d4",
+  "--vscode-panel-border": "#2b2b2b",
+  "--vscode-widget-border": "#313131",
+  "--vscode-progressBar-background": "#0078d4",
+  "--vscode-scrollbarSlider-background": "rgba(121, 121, 121, 0.4)",
+  "--vscode-button-background": "#0078d4",
+  "--vscode-button-foreground": "#ffffff",
+  "--vscode-button-hoverBackground": "#026ec1",
+  "--vscode-button-border": "rgba(255, 255, 255, 0.07)",
+  "--vscode-button-secondaryBackground": "#313131",
+  "--vscode-button-secondaryForeground": "#cccccc",
+  "--vscode-button-secondaryHoverBackground": "#3c3c3c",
+  "--vscode-checkbox-background": "#313131",
+  "--vscode-checkbox-foreground": "#cccccc",
+  "--vscode-checkbox-border": "#3c3c3c",
+  "--vscode-inputValidation-errorBackground": "#5a1d1d",
+  "--vscode-inputValidation-errorBorder": "#be1100",
+  "--vscode-inputValidation-warningBackground": "#352a05",
+  "--vscode-inputValidation-warningBorder": "#b89500",
+  "--vscode-charts-blue": "#59a4f9",
+  "--vscode-charts-orange": "#d18616",
+  "--vscode-charts-purple": "#b180d7",
+  "--vscode-charts-green": "#89d185",
+  "--vscode-charts-red": "#f14c4c",
+  "--vscode-charts-yellow": "#cca700",
+};
+
+const light = {
+  ...dark,
+  "--vscode-foreground": "#3b3b3b",
+  "--vscode-descriptionForeground": "#3b3b3b",
+  "--vscode-editor-background": "#ffffff",
+  "--vscode-editor-foreground": "#3b3b3b",
+  "--vscode-editor-selectionBackground": "#add6ff",
+  "--vscode-editorWarning-foreground": "#bf8803",
+  "--vscode-focusBorder": "#005fb8",
+  "--vscode-panel-border": "#e5e5e5",
+  "--vscode-widget-border": "#e5e5e5",
+  "--vscode-progressBar-background": "#005fb8",
+  "--vscode-scrollbarSlider-background": "rgba(100, 100, 100, 0.4)",
+  "--vscode-button-background": "#005fb8",
+  "--vscode-button-foreground": "#ffffff",
+  "--vscode-button-hoverBackground": "#0258a8",
+  "--vscode-button-border": "rgba(0, 0, 0, 0.1)",
+  "--vscode-button-secondaryBackground": "#e5e5e5",
+  "--vscode-button-secondaryForeground": "#3b3b3b",
+  "--vscode-button-secondaryHoverBackground": "#cccccc",
+  "--vscode-checkbox-background": "#f8f8f8",
+  "--vscode-checkbox-foreground": "#3b3b3b",
+  "--vscode-checkbox-border": "#cecece",
+  "--vscode-inputValidation-errorBackground": "#f2dede",
+  "--vscode-inputValidation-warningBackground": "#f6f5d2",
+  "--vscode-charts-blue": "#1a85ff",
+  "--vscode-charts-purple": "#652d90",
+  "--vscode-charts-green": "#388a34",
+  "--vscode-charts-red": "#e51400",
+  "--vscode-charts-yellow": "#bf8803",
+};
+
+const highContrast = {
+  ...shared,
+  "--vscode-foreground": "#ffffff",
+  "--vscode-descriptionForeground": "rgba(255, 255, 255, 0.7)",
+  "--vscode-errorForeground": "#f48771",
+  "--vscode-editor-background": "#000000",
+  "--vscode-editor-foreground": "#ffffff",
+  "--vscode-editor-selectionBackground": "#ffffff",
+  "--vscode-editorWarning-foreground": "#ffd370",
+  "--vscode-contrastBorder": "#6fc3df",
+  "--vscode-contrastActiveBorder": "#f38518",
+  "--vscode-focusBorder": "#f38518",
+  "--vscode-progressBar-background": "#6fc3df",
+  "--vscode-button-foreground": "#ffffff",
+  "--vscode-button-border": "#6fc3df",
+  "--vscode-button-secondaryForeground": "#ffffff",
+  "--vscode-checkbox-background": "#000000",
+  "--vscode-checkbox-border": "#6fc3df",
+  "--vscode-checkbox-foreground": "#ffffff",
+  "--vscode-inputValidation-errorBackground": "#000000",
+  "--vscode-inputValidation-errorBorder": "#6fc3df",
+  "--vscode-inputValidation-warningBackground": "#000000",
+  "--vscode-inputValidation-warningBorder": "#6fc3df",
+  "--vscode-charts-blue": "#59a4f9",
+  "--vscode-charts-orange": "#d18616",
+  "--vscode-charts-purple": "#b180d7",
+  "--vscode-charts-green": "#89d185",
+  "--vscode-charts-red": "#f14c4c",
+  "--vscode-charts-yellow": "#ffd370",
+};
+
+export const themes = {
+  dark: { bodyClass: "vscode-dark", variables: dark },
+  light: { bodyClass: "vscode-light", variables: light },
+  "high-contrast": { bodyClass: "vscode-high-contrast", variables: highContrast },
+} satisfies Record<string, Theme>;
+
+export type ThemeName = keyof typeof themes;
