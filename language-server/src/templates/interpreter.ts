@@ -28,6 +28,10 @@ export const DEFAULT_RENDER_LIMITS: RenderLimits = { timeLimit: 2000, outputLimi
 const MAX_RANGE = 100_000;
 const MAX_ITEMS = 1_000_000;
 const MAX_INDENT = 1000;
+/** Expressions within expressions and blocks within blocks, macros included; well inside V8's stack. */
+const MAX_DEPTH = 600;
+
+const COSTLY: ReadonlySet<string> = new Set(["For", "CallExpression", "FilterExpression", "FilterStatement"]);
 
 type Statement = Parameters<Interpreter["evaluate"]>[0];
 type Scope = Parameters<Interpreter["evaluate"]>[1];
@@ -127,6 +131,7 @@ class BoundedInterpreter extends OpenInterpreter {
     [];
   private readonly deadline: number;
   private steps = 0;
+  private depth = 0;
   private printed = 0;
   /** Where each error in flight was first seen. */
   private readonly origins = new WeakMap<object, JinjaBlock>();
@@ -164,13 +169,18 @@ class BoundedInterpreter extends OpenInterpreter {
   }
 
   override evaluate(statement: Statement, environment: Scope): RuntimeValue {
-    if ((++this.steps & 255) === 0 && performance.now() > this.deadline) {
-      const seconds = this.limits.timeLimit / 1000;
-      throw new TemplateRenderError("limit", `Rendering was stopped after ${seconds} s.`, undefined);
-    }
+    // The costly ones ask for the time always: one of them may go over a million items.
+    this.checkTime(COSTLY.has(statement?.type ?? ""));
     const block = statement && this.blockOf.get(statement);
-    if (!block) return this.checkSize(this.evaluateNode(statement, environment));
+    if (++this.depth > MAX_DEPTH) {
+      throw new TemplateRenderError(
+        "limit",
+        "The template nests too deeply, or a macro calls itself.",
+        undefined,
+      );
+    }
     try {
+      if (!block) return this.checkSize(this.evaluateNode(statement, environment));
       const value = this.checkSize(this.evaluateNode(statement, environment));
       if (block.kind === "statement" && !block.name.endsWith("generation")) return value;
       const printed = pythonStr(value);
@@ -178,9 +188,18 @@ class BoundedInterpreter extends OpenInterpreter {
       if (this.printed > this.limits.outputLimit) this.failTooLong();
       return value.type === "StringValue" ? value : new this.textValue(printed);
     } catch (error) {
-      if (error instanceof Error && !this.origins.has(error)) this.origins.set(error, block);
+      if (block && error instanceof Error && !this.origins.has(error)) this.origins.set(error, block);
       throw error;
+    } finally {
+      this.depth--;
     }
+  }
+
+  private checkTime(now: boolean): void {
+    if (!now && (++this.steps & 255) !== 0) return;
+    if (performance.now() <= this.deadline) return;
+    const message = `Rendering was stopped after ${this.limits.timeLimit / 1000} s.`;
+    throw new TemplateRenderError("limit", message, undefined);
   }
 
   /**
@@ -190,6 +209,7 @@ class BoundedInterpreter extends OpenInterpreter {
   protected evaluateBlock(statements: Statement[], environment: Scope): RuntimeValue {
     const innermost = this.loops.at(-1);
     const loop = innermost?.body === statements ? innermost : undefined;
+    this.checkTime(false);
     if (loop) loop.iterations++;
     if (loop?.broken) return new this.textValue("");
     const scope = loop ? new Environment(environment) : environment;
