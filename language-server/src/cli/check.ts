@@ -7,6 +7,7 @@ import { defaultSettings } from "../features/settings";
 import { type DiagnosticData, severityName } from "../rules/diagnostics";
 import { checkFile } from "./check-file";
 import { type CheckedPath, filesToCheck } from "./checked-paths";
+import { ProgressLine } from "./progress-line";
 
 /** The JSON document of `ziptie check`. Lines and characters count from 0 in UTF-16, as in LSP. */
 export interface CheckDocument {
@@ -51,9 +52,12 @@ export async function checkFiles(files: readonly CheckedPath[]): Promise<CheckDo
     settings: () => defaultSettings,
   });
   const document: CheckDocument = { diagnostics: [], files: files.length, rows: 0 };
-  const progress = new ProgressLine(files.length);
+  const progress = new ProgressLine();
+  const started = performance.now();
   for (const [done, file] of files.entries()) {
-    progress.show(done, file.named);
+    if (performance.now() - started > 1000) {
+      progress.update(`checking ${done + 1}/${files.length} ${file.named}`);
+    }
     const { diagnostics, rows } = await checkFile(file, index);
     document.rows += rows;
     for (const { range, severity, code, message, data } of diagnostics) {
@@ -88,22 +92,4 @@ function textOf({ diagnostics, files, rows }: CheckDocument): string {
     );
   lines.push(`${counts.join(", ")} in ${counted(files, "file")}, ${counted(rows, "row")}`);
   return `${lines.join("\n")}\n`;
-}
-
-/** Which file is being checked, on a terminal, once it has taken a second. */
-class ProgressLine {
-  readonly #started = performance.now();
-  #shown = false;
-
-  constructor(readonly total: number) {}
-
-  show(done: number, file: string): void {
-    if (!process.stderr.isTTY || performance.now() - this.#started < 1000) return;
-    this.#shown = true;
-    process.stderr.write(`\r\u001b[Kchecking ${done + 1}/${this.total} ${file}`);
-  }
-
-  clear(): void {
-    if (this.#shown) process.stderr.write("\r\u001b[K");
-  }
 }

@@ -5,6 +5,7 @@ import { datasetEntries } from "../configs/dataset-entries";
 import { readConfig } from "../configs/read-config";
 import { type DocumentKind, documentKind, kindHeadLength } from "../documents/kind";
 import { isBuiltInTemplate } from "../templates/template";
+import { runFiles } from "../training/run-directory";
 
 export interface CheckedPath {
   /** As the user named it, or as it follows from what they named. */
@@ -99,7 +100,7 @@ class Collector {
 
 /** A run's directory holds copies and logs, not a person's files. */
 function isRunDirectory(names: readonly string[]): boolean {
-  return names.includes("events.jsonl") && (names.includes("plan.json") || names.includes("run.json"));
+  return names.includes(runFiles.run) && names.includes(runFiles.config);
 }
 
 function kindOf(path: string): DocumentKind {

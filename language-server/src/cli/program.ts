@@ -2,7 +2,13 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { registerCheck } from "./check";
+import { registerPlan } from "./plan";
+import { registerResume } from "./resume";
+import { registerRuns } from "./runs";
+import { registerStop } from "./stop";
 import { registerTokenize } from "./tokenize";
+import { registerTrain } from "./train";
+import { registerTrainingJob } from "./training-job";
 
 /** The version in the `package.json` that this program came with: beside `dist/`, or two folders above the sources. */
 function packageVersion(): string {
@@ -23,7 +29,17 @@ export function createProgram(): Command {
     .description("Check datasets, templates and training configs; see tokens; train.")
     .version(packageVersion())
     .showHelpAfterError("(--help shows the usage)");
-  registerCheck(program);
-  registerTokenize(program);
+  for (const register of [
+    registerCheck,
+    registerTokenize,
+    registerPlan,
+    registerTrain,
+    registerResume,
+    registerStop,
+    registerRuns,
+    registerTrainingJob,
+  ]) {
+    register(program);
+  }
   return program;
 }

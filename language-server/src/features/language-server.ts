@@ -9,7 +9,7 @@ import {
   DidChangeConfigurationNotification,
   TextDocumentSyncKind,
 } from "vscode-languageserver";
-import { AnalysisWorker, type WorkerThread } from "./analysis-worker";
+import { type AnalysisLimits, AnalysisWorker, type WorkerThread } from "./analysis-worker";
 import * as codeActions from "./code-actions";
 import * as codeLens from "./code-lens";
 import * as completion from "./completion";
@@ -20,28 +20,36 @@ import * as hover from "./hover";
 import * as inlayHints from "./inlay-hints";
 import { OpenDocuments, pathOfUri } from "./open-documents";
 import * as rowTokens from "./row-tokens";
+import * as runs from "./runs";
 import { defaultSettings, parseSettings, type Settings } from "./settings";
 import * as workerDocuments from "./worker-documents";
 
-/** Every feature of the server, in the order in which they register their handlers. */
-const features: readonly RegisterFeature[] = [
-  workerDocuments.register,
-  diagnostics.register,
-  completion.register,
-  hover.register,
-  inlayHints.register,
-  codeActions.register,
-  codeLens.register,
-  rowTokens.register,
-];
+/** Every feature of the server. */
+export const features = {
+  diagnostics: diagnostics.register,
+  completion: completion.register,
+  hover: hover.register,
+  inlayHints: inlayHints.register,
+  codeActions: codeActions.register,
+  codeLens: codeLens.register,
+  rowTokens: rowTokens.register,
+  runs: runs.register,
+} satisfies Record<string, RegisterFeature>;
+
+export type FeatureName = keyof typeof features;
 
 /**
  * Serves the language server protocol on a connection until the client says `exit`.
  * @param launchWorker starts the worker thread when it is first needed, and again after it was ended
+ * @param options.limits of the worker's time; `options.enabled` leaves features out, for tests of one of them
  */
-export function serve(connection: Connection, launchWorker: () => WorkerThread): void {
+export function serve(
+  connection: Connection,
+  launchWorker: () => WorkerThread,
+  options: { enabled?: readonly FeatureName[]; limits?: AnalysisLimits } = {},
+): void {
   const documents = new OpenDocuments();
-  const worker = new AnalysisWorker(launchWorker);
+  const worker = new AnalysisWorker(launchWorker, options.limits);
   const settingsListeners: ((settings: Settings) => void)[] = [];
   const shutdownListeners: (() => void)[] = [() => worker.dispose()];
   const initializedListeners: ((client: ClientCapabilities) => void | Promise<void>)[] = [];
@@ -110,7 +118,8 @@ export function serve(connection: Connection, launchWorker: () => WorkerThread):
     for (const listener of shutdownListeners) listener();
   });
 
-  for (const register of features) register(context);
+  workerDocuments.register(context);
+  for (const name of options.enabled ?? (Object.keys(features) as FeatureName[])) features[name](context);
   documents.listen(connection);
   connection.listen();
 }
