@@ -1,8 +1,69 @@
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
+#include <new>
+
+#include "cli/commands.h"
+
+namespace {
+
+constexpr int failed = 1;
+constexpr int wrong_usage = 2;
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{"Trains Llama-family language models and runs them."};
   app.set_version_flag("--version", ZIPTIE_VERSION);
-  CLI11_PARSE(app, argc, argv);
-  return 0;
+  app.require_subcommand(1);
+
+  ziptie::TrainOptions train_options;
+  CLI::App* train = app.add_subcommand("train", "Carry out a training plan");
+  train->add_option("PLAN", train_options.plan, "plan.json")->required();
+  train->add_flag("--resume", train_options.resume, "Continue from the newest complete checkpoint");
+
+  ziptie::GenerateOptions generate_options;
+  CLI::App* generate = app.add_subcommand("generate", "Continue prompts, always with the likeliest token");
+  generate->add_option("--model", generate_options.model, "HF model directory")->required();
+  generate->add_option("--adapter", generate_options.adapter, "PEFT adapter directory");
+  generate
+      ->add_option("--prompts", generate_options.prompts,
+                   R"(File with a line {"id": …, "input_ids": […]} for each prompt)")
+      ->required();
+  generate->add_option("--max-new-tokens", generate_options.max_new_tokens, "Tokens to generate at most")
+      ->check(CLI::PositiveNumber);
+  std::vector<std::uint32_t> stop_ids;
+  CLI::Option* stop_ids_option =
+      generate
+          ->add_option("--stop-ids", stop_ids, "Token ids that end a text; the model's own when not given")
+          ->delimiter(',');
+  generate->add_option("--threads", generate_options.threads, "CPU threads; all when not given")
+      ->check(CLI::PositiveNumber);
+
+  ziptie::DescribeOptions describe_options;
+  std::string format = "text";
+  CLI::App* describe = app.add_subcommand("describe", "Say what computes here, and what is in a model");
+  describe->add_option("--model", describe_options.model, "HF model directory");
+  describe->add_option("--format", format, "text or json")->check(CLI::IsMember({"text", "json"}));
+  describe->add_option("--threads", describe_options.threads, "CPU threads; all when not given")
+      ->check(CLI::PositiveNumber);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : wrong_usage;
+  }
+  if (stop_ids_option->count() > 0) generate_options.stop_ids = stop_ids;
+  describe_options.json = format == "json";
+
+  try {
+    if (train->parsed()) return ziptie::train_command(train_options);
+    if (generate->parsed()) return ziptie::generate_command(generate_options);
+    return ziptie::describe_command(describe_options);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "ziptie-engine: out of memory\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "ziptie-engine: {}\n", error.what());
+  }
+  return failed;
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <set>
+
 #include "engine/io/json_object.h"
 #include "engine/io/safetensors.h"
 
@@ -90,6 +92,26 @@ LlamaConfig read_hf_config(const std::filesystem::path& directory) {
     throw FileError(fmt::format("{}: {}", path.string(), error.what()));
   }
   return config;
+}
+
+std::vector<std::uint32_t> read_stop_ids(const std::filesystem::path& directory) {
+  std::set<std::uint32_t> ids;
+  for (const char* name : {"config.json", "generation_config.json"}) {
+    const auto path = directory / name;
+    if (!std::filesystem::exists(path)) continue;
+    const auto json = read_json(path);
+    if (!json.is_object() || !json.contains("eos_token_id")) continue;
+    const auto& named = json["eos_token_id"];
+    for (const auto& id : named.is_array() ? named : nlohmann::json::array({named})) {
+      if (id.is_null()) continue;
+      if (!id.is_number_unsigned() || id.get<std::uint64_t>() > UINT32_MAX) {
+        throw FileError(
+            fmt::format("{}: eos_token_id: expected token ids, found {}", path.string(), named.dump()));
+      }
+      ids.insert(id.get<std::uint32_t>());
+    }
+  }
+  return {ids.begin(), ids.end()};
 }
 
 void check_config(const LlamaConfig& config) {

@@ -19,6 +19,11 @@ LlamaConfig read_hf_config(const std::filesystem::path& directory);
 /// What `config.json` says of `config`, with float32 weights.
 nlohmann::json hf_config_json(const LlamaConfig& config);
 
+/// Every id that ends a text: `eos_token_id` of config.json and of generation_config.json, which may hold
+/// several.
+/// @throws FileError
+std::vector<std::uint32_t> read_stop_ids(const std::filesystem::path& directory);
+
 struct WeightShape {
   std::string name;  ///< HF's tensor name
   std::vector<std::int64_t> shape;

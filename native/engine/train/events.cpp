@@ -9,8 +9,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 
-#include "engine/io/durable_file.h"
 #include "engine/io/safetensors.h"
 
 namespace ziptie {
@@ -72,25 +72,16 @@ void EventLog::write(const std::string& event, nlohmann::json fields) {
   }
 }
 
-bool has_events(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  return !error && size > 0;
-}
-
-std::string last_event(const std::filesystem::path& path) {
-  if (!has_events(path)) return "";
-  const std::string text = read_file(path);
-  std::size_t end = text.rfind('\n');
-  while (end != std::string::npos) {
-    const std::size_t before = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
-    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
-    const auto line = nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                            text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-    if (line.is_object() && line.contains("event") && line["event"].is_string()) return line["event"];
-    end = before;
+EventSummary summarize_events(const std::filesystem::path& path) {
+  EventSummary summary;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    const auto event = nlohmann::json::parse(line, nullptr, false);
+    if (!event.is_object() || !event.contains("event")) continue;
+    if (event["event"] == "run_started") summary.started = true;
+    if (event["event"] == "run_finished") summary.finished = event.value("state", "") == "finished";
   }
-  return "";
+  return summary;
 }
 
 }  // namespace ziptie

@@ -14,7 +14,7 @@ class EventLog {
  public:
   /// Opens or creates `path`. A line that a killed engine left half-written is ended, so that the next one
   /// stands alone.
-  /// @throws FileError
+  ///
   explicit EventLog(std::filesystem::path path);
   ~EventLog();
   EventLog(const EventLog&) = delete;
@@ -29,10 +29,14 @@ class EventLog {
   int descriptor_;
 };
 
-/// Whether `path` holds any event, complete or not.
-bool has_events(const std::filesystem::path& path);
-/// The `event` of the last complete line of `path`, or "" when there is none.
-std::string last_event(const std::filesystem::path& path);
+/// What a run directory's events say of its past.
+struct EventSummary {
+  bool started = false;   ///< a run has begun here
+  bool finished = false;  ///< and gone through all of its steps
+};
+
+/// Reads the complete lines of `path`; a missing file says nothing.
+EventSummary summarize_events(const std::filesystem::path& path);
 
 /// Now, as ISO 8601 in UTC with milliseconds.
 std::string utc_now();

@@ -1,0 +1,115 @@
+#include "engine/io/checkpoint.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/io/durable_file.h"
+#include "engine/io/json_object.h"
+
+namespace ziptie {
+namespace {
+
+constexpr const char* optimizer_file = "optimizer.safetensors";
+constexpr const char* state_file = "state.json";
+
+void check_layout(const SafetensorsFile& file, std::span<const NamedTensor> tensors) {
+  for (const NamedTensor& tensor : tensors) {
+    check_tensor(file.path(), file.at(tensor.name),
+                 std::span(tensor.value.shape).first(static_cast<std::size_t>(tensor.value.rank)));
+  }
+}
+
+void load_all(const SafetensorsFile& file, std::span<const NamedTensor> tensors, Backend& backend) {
+  for (const NamedTensor& tensor : tensors)
+    load_tensor(file.path(), file.at(tensor.name), tensor.value, backend);
+}
+
+}  // namespace
+
+CheckpointStore::CheckpointStore(const std::filesystem::path& run_directory)
+    : directory_(run_directory / "checkpoints") {
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(".step-") && name.ends_with(".tmp"))
+      std::filesystem::remove_all(entry->path(), error);
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw FileError(fmt::format("{}: cannot tidy up: {}", directory_.string(), error.message()));
+  }
+}
+
+std::filesystem::path CheckpointStore::path_of(std::int64_t step) const {
+  return directory_ / fmt::format("step-{}", step);
+}
+
+std::vector<std::int64_t> CheckpointStore::steps() const {
+  std::vector<std::int64_t> steps;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    constexpr std::string_view prefix = "step-";
+    if (!name.starts_with(prefix)) continue;
+    std::int64_t step = 0;
+    const char* end_of_name = name.data() + name.size();
+    const auto [stopped, failed] = std::from_chars(name.data() + prefix.size(), end_of_name, step);
+    if (failed == std::errc{} && stopped == end_of_name) steps.push_back(step);
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw FileError(fmt::format("{}: cannot read: {}", directory_.string(), error.message()));
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+void CheckpointStore::save(std::int64_t step, const CheckpointTensors& tensors, const nlohmann::json& state,
+                           Backend& backend, std::optional<std::int64_t> limit) {
+  const auto directory = path_of(step);
+  const auto aside = begin_aside(directory);
+  try {
+    save_tensors(aside / tensors.weights_file, tensors.weights, {{"format", "pt"}}, backend);
+    save_tensors(aside / optimizer_file, tensors.optimizer, {}, backend);
+    write_file(aside / state_file, state.dump(2) + "\n");
+    publish_directory(aside, directory);
+  } catch (...) {
+    // On a full disk its space is needed to say so.
+    std::error_code ignored;
+    std::filesystem::remove_all(aside, ignored);
+    throw;
+  }
+  if (!limit) return;
+  const auto all = steps();
+  const auto surplus = static_cast<std::int64_t>(all.size()) - std::max<std::int64_t>(1, *limit);
+  for (std::int64_t i = 0; i < surplus; ++i) {
+    if (all[static_cast<std::size_t>(i)] != step) remove(all[static_cast<std::size_t>(i)]);
+  }
+}
+
+nlohmann::json CheckpointStore::read_state(std::int64_t step, const CheckpointTensors& tensors) const {
+  const auto directory = path_of(step);
+  check_layout(SafetensorsFile(directory / tensors.weights_file), tensors.weights);
+  check_layout(SafetensorsFile(directory / optimizer_file), tensors.optimizer);
+  return read_json(directory / state_file);
+}
+
+void CheckpointStore::load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend) const {
+  const auto directory = path_of(step);
+  load_all(SafetensorsFile(directory / tensors.weights_file), tensors.weights, backend);
+  load_all(SafetensorsFile(directory / optimizer_file), tensors.optimizer, backend);
+}
+
+void CheckpointStore::remove(std::int64_t step) {
+  // Half-deleted it must not look like a checkpoint.
+  const auto directory = path_of(step);
+  const auto doomed = directory_ / fmt::format(".step-{}.tmp", step);
+  std::error_code error;
+  std::filesystem::rename(directory, doomed, error);
+  if (!error) std::filesystem::remove_all(doomed, error);
+  if (error) throw FileError(fmt::format("{}: cannot remove: {}", directory.string(), error.message()));
+}
+
+}  // namespace ziptie

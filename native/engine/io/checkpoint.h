@@ -1,0 +1,50 @@
+#pragma once
+// `checkpoints/step-N/` of a run directory: weights, optimizer state and where the run stood.
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/backend/backend.h"
+#include "engine/io/tensor_transfer.h"
+
+namespace ziptie {
+
+/// The tensors that a checkpoint holds, on the device.
+struct CheckpointTensors {
+  std::string weights_file;  ///< `model.safetensors` or `adapter_model.safetensors`
+  std::vector<NamedTensor> weights;
+  std::vector<NamedTensor> optimizer;
+};
+
+class CheckpointStore {
+ public:
+  /// Removes what a killed engine left half-written. @throws FileError
+  explicit CheckpointStore(const std::filesystem::path& run_directory);
+
+  std::filesystem::path path_of(std::int64_t step) const;
+  /// Steps of the checkpoints that have their final name, ascending.
+  std::vector<std::int64_t> steps() const;
+
+  /// Writes the checkpoint aside, syncs it, gives it its name, and only then deletes those that are too many.
+  /// @param limit checkpoints to keep, at least 1; none: all
+  /// @throws FileError, e.g. on a full disk; what stood before stands still and nothing half-written is left
+  void save(std::int64_t step, const CheckpointTensors& tensors, const nlohmann::json& state,
+            Backend& backend, std::optional<std::int64_t> limit);
+
+  /// What was saved as `state`, once every file of the checkpoint has been found whole. @throws FileError
+  nlohmann::json read_state(std::int64_t step, const CheckpointTensors& tensors) const;
+  /// Reads the tensors back. @throws FileError naming file and tensor
+  void load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend) const;
+
+  void remove(std::int64_t step);
+
+ private:
+  std::filesystem::path directory_;
+};
+
+}  // namespace ziptie

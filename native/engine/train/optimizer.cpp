@@ -1,0 +1,73 @@
+#include "engine/train/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ziptie {
+
+Optimizer::Optimizer(Llama& model, const AdamwSettings& settings)
+    : settings_(settings), backend_(model.backend()) {
+  for (const Parameter& parameter : model.parameters()) {
+    if (!parameter.gradient) continue;
+    parameters_.push_back(parameter);
+    const auto moment = [&] {
+      buffers_.push_back(
+          backend_.allocate(static_cast<std::size_t>(parameter.value.elements()) * sizeof(float)));
+      Tensor tensor = parameter.value;
+      tensor.data = buffers_.back().data();
+      return tensor;
+    };
+    moments_.push_back({moment(), moment()});
+  }
+}
+
+void Optimizer::zero_gradients() {
+  for (const Parameter& parameter : parameters_) backend_.fill_zero(*parameter.gradient);
+}
+
+double Optimizer::gradient_norm() {
+  double squares = 0;
+  for (const Parameter& parameter : parameters_) squares += backend_.squared_norm(*parameter.gradient);
+  return std::sqrt(squares);
+}
+
+bool Optimizer::weights_are_finite() {
+  return std::all_of(parameters_.begin(), parameters_.end(), [&](const Parameter& parameter) {
+    return std::isfinite(backend_.squared_norm(parameter.value));
+  });
+}
+
+void Optimizer::update(std::int64_t step, double learning_rate, double gradient_scale) {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& parameter = parameters_[i];
+    const double weight_decay = parameter.decays ? settings_.weight_decay : 0;
+    backend_.adamw(parameter.value, *parameter.gradient, moments_[i].first, moments_[i].second,
+                   {learning_rate, settings_.beta1, settings_.beta2, settings_.epsilon, weight_decay, step,
+                    gradient_scale});
+  }
+}
+
+std::vector<NamedTensor> Optimizer::weights() const {
+  std::vector<NamedTensor> weights;
+  for (const Parameter& parameter : parameters_) weights.push_back({parameter.name, parameter.value});
+  return weights;
+}
+
+std::vector<NamedTensor> Optimizer::state() const {
+  std::vector<NamedTensor> state;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    state.push_back({parameters_[i].name + ".exp_avg", moments_[i].first});
+    state.push_back({parameters_[i].name + ".exp_avg_sq", moments_[i].second});
+  }
+  return state;
+}
+
+std::int64_t Optimizer::trainable_parameters() const {
+  std::int64_t count = 0;
+  for (const Parameter& parameter : parameters_) count += parameter.value.elements();
+  return count;
+}
+
+double clip_scale(double norm, double limit) { return std::min(1.0, limit / (norm + 1e-6)); }
+
+}  // namespace ziptie

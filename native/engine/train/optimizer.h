@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "engine/io/tensor_transfer.h"
+#include "engine/model/llama.h"
+
+namespace ziptie {
+
+struct AdamwSettings {
+  double beta1, beta2, epsilon;
+  double weight_decay;  ///< decoupled; not applied to norms and biases
+};
+
+/// torch.optim.AdamW over the parameters of a model that have gradients.
+class Optimizer {
+ public:
+  Optimizer(Llama& model, const AdamwSettings& settings);
+
+  void zero_gradients();
+  /// The L2 norm of all gradients together; not finite when one of them is not.
+  double gradient_norm();
+  /// Whether every trained weight is a finite number.
+  bool weights_are_finite();
+  /// One step. `step` counts from 1; gradients are multiplied by `gradient_scale` first.
+  void update(std::int64_t step, double learning_rate, double gradient_scale);
+
+  /// The trained parameters.
+  std::vector<NamedTensor> weights() const;
+  /// torch's `exp_avg` and `exp_avg_sq` of each, as `NAME.exp_avg`.
+  std::vector<NamedTensor> state() const;
+  std::int64_t trainable_parameters() const;
+
+ private:
+  struct Moments {
+    Tensor first, second;
+  };
+
+  AdamwSettings settings_;
+  Backend& backend_;
+  std::vector<Parameter> parameters_;
+  std::vector<Moments> moments_;
+  std::vector<Buffer> buffers_;
+};
+
+/// What gradients of the norm `norm` are multiplied by so that theirs is at most `limit`;
+/// torch.nn.utils.clip_grad_norm_.
+double clip_scale(double norm, double limit);
+
+}  // namespace ziptie

@@ -1,0 +1,90 @@
+#include "engine/train/resume.h"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include "engine/io/json_object.h"
+#include "engine/io/sha256.h"
+#include "engine/train/run.h"
+
+namespace ziptie {
+namespace {
+
+constexpr std::int64_t state_version = 1;
+
+RunState parse_state(const nlohmann::json& value, const std::string& source) {
+  JsonObject json(value, source);
+  if (json.integer("version", 1) != state_version)
+    json.refuse("version", "written by another release of the engine");
+  RunState state;
+  state.step = json.integer("step", 1);
+  if (!json.is_null("loss")) state.loss = json.number("loss");
+  if (!json.is_null("evaluation_loss")) state.evaluation_loss = json.number("evaluation_loss");
+  state.evaluated_step = json.integer("evaluated_step", 0);
+  state.plan = json.object("plan").json();
+  json.refuse_other_keys();
+  return state;
+}
+
+}  // namespace
+
+nlohmann::json RunState::json() const {
+  const auto number = [](const std::optional<double>& value) {
+    return value ? nlohmann::json(*value) : nlohmann::json();
+  };
+  return {{"version", state_version},
+          {"step", step},
+          {"loss", number(loss)},
+          {"evaluation_loss", number(evaluation_loss)},
+          {"evaluated_step", evaluated_step},
+          {"plan", plan}};
+}
+
+std::optional<ResumePoint> find_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors) {
+  const auto steps = store.steps();
+  ResumePoint point;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    try {
+      point.state =
+          parse_state(store.read_state(*step, tensors), (store.path_of(*step) / "state.json").string());
+      if (point.state.step != *step) {
+        throw FileError(
+            fmt::format("{}: state.json is of step {}", store.path_of(*step).string(), point.state.step));
+      }
+      return point;
+    } catch (const FileError& error) {
+      point.damaged.push_back(error.what());
+    }
+  }
+  if (point.damaged.empty()) return std::nullopt;
+  throw RunError(fmt::format(
+      "none of the run's checkpoints can be read, so it cannot be resumed; delete {} to begin again. {}",
+      store.path_of(steps.back()).parent_path().string(), fmt::join(point.damaged, "; ")));
+}
+
+void verify_inputs(const Plan& plan) {
+  std::vector<std::string> changes;
+  for (const auto& [path, expected] : plan.inputs) {
+    try {
+      if (sha256_of_file(path) != expected) changes.push_back(fmt::format("{} has changed", path));
+    } catch (const FileError& error) {
+      changes.push_back(error.what());
+    }
+  }
+  if (changes.empty()) return;
+  throw RunError(
+      fmt::format("the run cannot be resumed, because its input files are not those it was started with: {}; "
+                  "put them back, or start a new run",
+                  fmt::join(changes, "; ")));
+}
+
+void verify_same_plan(const RunState& state, const Plan& plan) {
+  const auto differences = plan_differences(state.plan, plan.json);
+  if (differences.empty()) return;
+  throw RunError(
+      fmt::format("the run cannot be resumed, because its plan is not the one it was started with: {}; "
+                  "undo that, or start a new run",
+                  fmt::join(differences, "; ")));
+}
+
+}  // namespace ziptie

@@ -1,0 +1,39 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/io/checkpoint.h"
+#include "engine/train/plan.h"
+
+namespace ziptie {
+
+/// Where a run stood when a checkpoint was written; its `state.json`.
+struct RunState {
+  std::int64_t step = 0;
+  std::optional<double> loss;             ///< of that step
+  std::optional<double> evaluation_loss;  ///< the last one measured,
+  std::int64_t evaluated_step = 0;        ///< and after which step that was
+  nlohmann::json plan;
+
+  nlohmann::json json() const;
+};
+
+struct ResumePoint {
+  RunState state;
+  std::vector<std::string> damaged;  ///< newer checkpoints that could not be read, and why
+};
+
+/// The newest checkpoint that is whole; newer, damaged ones are named. Nothing when there has never been a
+/// checkpoint.
+/// @throws RunError when there are checkpoints and none is whole
+std::optional<ResumePoint> find_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors);
+
+/// Reads every input of the plan and compares its SHA-256. @throws RunError naming those that changed or are
+/// gone
+void verify_inputs(const Plan& plan);
+
+/// @throws RunError naming what has changed since the checkpoint, if that would change what is learned
+void verify_same_plan(const RunState& state, const Plan& plan);
+
+}  // namespace ziptie

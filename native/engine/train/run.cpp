@@ -1,0 +1,320 @@
+#include "engine/train/run.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+
+#include "engine/io/checkpoint.h"
+#include "engine/io/durable_file.h"
+#include "engine/io/peft_adapter.h"
+#include "engine/train/events.h"
+#include "engine/train/model_setup.h"
+#include "engine/train/progress_line.h"
+#include "engine/train/resume.h"
+#include "engine/train/run_lock.h"
+#include "engine/train/trainer.h"
+#include "engine/train/training_data.h"
+
+namespace ziptie {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+nlohmann::json or_null(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json();
+}
+
+/// Peak resident bytes of this process (VmHWM), 0 where the system does not tell.
+std::int64_t peak_memory_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+/// One run from its model to its last event; the directory is locked and the events are open.
+class Run {
+ public:
+  Run(const Plan& plan, const RunControl& control, EventLog& events, bool continues)
+      : plan_(plan), control_(control), events_(events), continues_(continues), store_(plan.output) {}
+
+  RunOutcome carry_out();
+
+  /// What `run_failed` says besides the reason.
+  nlohmann::json standing() const;
+
+ private:
+  void resume();
+  void announce();
+  void train();
+  void take_step(std::int64_t step);
+  void log_step(const StepResult& result, double seconds);
+  bool evaluation_is_due() const;
+  void evaluate();
+  void save_checkpoint();
+  void write_output();
+  RunOutcome finish(bool stopped);
+  void warn(const std::string& message);
+
+  const Plan& plan_;
+  const RunControl& control_;
+  EventLog& events_;
+  bool continues_;
+  CheckpointStore store_;
+
+  ChosenBackend device_;
+  std::optional<ModelSource> source_;
+  std::unique_ptr<Llama> model_;
+  std::optional<TrainingData> data_;
+  std::optional<Trainer> trainer_;
+  CheckpointTensors tensors_;
+  std::optional<ProgressLine> progress_;
+
+  RunState state_;
+  std::int64_t attempted_step_ = 0;
+  std::int64_t saved_step_ = 0;  ///< of the newest checkpoint
+  std::filesystem::path output_;
+};
+
+nlohmann::json Run::standing() const {
+  nlohmann::json fields = {{"step", attempted_step_}};
+  const auto steps = store_.steps();
+  if (!steps.empty()) fields["checkpoint"] = store_.path_of(steps.back()).string();
+  return fields;
+}
+
+RunOutcome Run::carry_out() {
+  if (control_.resume) verify_inputs(plan_);
+  device_ = choose_backend(plan_.device, plan_.threads);
+  source_.emplace(open_model(plan_));
+  data_.emplace(plan_, source_->config.vocab_size);
+  model_ = make_model(plan_, *source_, *device_.backend);
+  trainer_.emplace(plan_, *model_, *data_);
+  tensors_ = {plan_.adapter ? "adapter_model.safetensors" : "model.safetensors",
+              trainer_->optimizer().weights(), trainer_->optimizer().state()};
+  state_.plan = plan_.json;
+  if (control_.resume) resume();
+  announce();
+  train();
+  return finish(state_.step < plan_.schedule.steps);
+}
+
+void Run::resume() {
+  const auto point = find_resume_point(store_, tensors_);
+  if (!point) return;
+  verify_same_plan(point->state, plan_);
+  for (const std::string& damage : point->damaged) {
+    warn(fmt::format("A damaged checkpoint is passed over: {}", damage));
+  }
+  // Those beyond this one are damaged, and would be taken for the newest when old ones are deleted.
+  for (const std::int64_t step : store_.steps()) {
+    if (step > point->state.step) store_.remove(step);
+  }
+  store_.load(point->state.step, tensors_, *device_.backend);
+  const nlohmann::json plan = state_.plan;
+  state_ = point->state;
+  state_.plan = plan;
+  attempted_step_ = saved_step_ = state_.step;
+}
+
+void Run::announce() {
+  const RowCounts counts = data_->counts();
+  const std::int64_t parameters =
+      parameter_count(source_->config) + (plan_.adapter ? trainer_->optimizer().trainable_parameters() : 0);
+  const std::int64_t rows = counts.total - counts.too_long - counts.unsupervised;
+  nlohmann::json fields = {{"device", device_.description},
+                           {"parameters", parameters},
+                           {"trainable_parameters", trainer_->optimizer().trainable_parameters()},
+                           {"steps", plan_.schedule.steps},
+                           {"rows", rows},
+                           {"rows_cut", counts.cut},
+                           {"rows_dropped", counts.too_long + counts.unsupervised},
+                           {"pid", ::getpid()}};
+  if (continues_) fields["resumed_from"] = state_.step;
+  events_.write("run_started", fields);
+  control_.log(fmt::format("{}; {} parameters, {} of them trained; {} rows, {} steps{}", device_.description,
+                           parameters, trainer_->optimizer().trainable_parameters(), rows,
+                           plan_.schedule.steps,
+                           continues_ ? fmt::format(", resumed after step {}", state_.step) : ""));
+  if (counts.unsupervised > 0) {
+    warn(fmt::format("{} of {} rows have no token that carries loss within max_length {} and are left out",
+                     counts.unsupervised, counts.total, plan_.max_length));
+  }
+  if (data_->longest_row() > source_->config.max_position_embeddings) {
+    warn(fmt::format("The longest row has {} tokens, but the model was made for {} (max_position_embeddings)",
+                     data_->longest_row(), source_->config.max_position_embeddings));
+  }
+  if (plan_.adapter && plan_.architecture) {
+    warn(
+        "The adapter belongs to a model of random weights, which is not written; it is of use only with that "
+        "model");
+  }
+  progress_.emplace(plan_.schedule.steps, state_.step);
+}
+
+void Run::train() {
+  // An engine may have been killed, or stopped, between a step and its evaluation.
+  if (state_.step > 0 && evaluation_is_due()) evaluate();
+  while (state_.step < plan_.schedule.steps && !control_.stop()) {
+    take_step(state_.step + 1);
+    if (evaluation_is_due()) evaluate();
+    if (plan_.save_steps && state_.step % *plan_.save_steps == 0) save_checkpoint();
+  }
+  if (state_.step > saved_step_) save_checkpoint();
+}
+
+void Run::take_step(std::int64_t step) {
+  attempted_step_ = step;
+  const auto begin = Clock::now();
+  const StepResult result = trainer_->step(step);
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const bool finite = result.is_finite();
+  if (finite) {
+    state_.step = step;
+    state_.loss = result.loss;
+  }
+  if (!finite || step % plan_.logging_steps == 0 || step == plan_.schedule.steps) log_step(result, seconds);
+  if (!finite) {
+    throw RunError(fmt::format(
+        "{} is not a finite number at step {}; the weights are as step {} left them. Lower the learning "
+        "rate or max_grad_norm, or warm up longer",
+        std::isfinite(result.loss) ? "the gradient" : "the loss", step, step - 1));
+  }
+}
+
+void Run::log_step(const StepResult& result, double seconds) {
+  const double tokens_per_second = static_cast<double>(result.tokens) / seconds;
+  events_.write("step", {{"step", attempted_step_},
+                         {"epoch", data_->epoch(attempted_step_)},
+                         {"loss", result.loss},
+                         {"learning_rate", result.learning_rate},
+                         {"grad_norm", result.grad_norm},
+                         {"tokens", result.tokens},
+                         {"supervised_tokens", result.supervised_tokens},
+                         {"tokens_per_second", tokens_per_second},
+                         {"memory_bytes", peak_memory_bytes()},
+                         {"seconds", seconds}});
+  if (const auto line = progress_->after(attempted_step_, result, tokens_per_second)) control_.log(*line);
+}
+
+bool Run::evaluation_is_due() const {
+  if (!plan_.evaluation || state_.evaluated_step == state_.step) return false;
+  return state_.step == plan_.schedule.steps ||
+         (plan_.evaluation->every_steps && state_.step % *plan_.evaluation->every_steps == 0);
+}
+
+void Run::evaluate() {
+  const auto loss = trainer_->evaluate(control_.stop);
+  if (!loss) return;
+  const double mean = loss->sum / static_cast<double>(loss->tokens);
+  if (std::isfinite(mean)) state_.evaluation_loss = mean;
+  state_.evaluated_step = state_.step;
+  events_.write("evaluation", {{"step", state_.step}, {"loss", mean}, {"tokens", loss->tokens}});
+  control_.log(fmt::format("step {}: evaluation loss {:.4f}", state_.step, mean));
+}
+
+void Run::save_checkpoint() {
+  // The last update may have overflowed, which no loss has shown yet; such weights must not take a good
+  // checkpoint's place.
+  if (!trainer_->optimizer().weights_are_finite()) {
+    throw RunError(fmt::format(
+        "a weight is not a finite number after step {}; no checkpoint is written of it. Lower the "
+        "learning rate, or warm up longer",
+        state_.step));
+  }
+  store_.save(state_.step, tensors_, state_.json(), *device_.backend, plan_.save_total_limit);
+  saved_step_ = state_.step;
+  events_.write("checkpoint", {{"step", state_.step}, {"path", store_.path_of(state_.step).string()}});
+}
+
+void Run::write_output() {
+  output_ = plan_.output / (plan_.adapter ? "adapter" : "model");
+  const auto aside = begin_aside(output_);
+  try {
+    if (plan_.adapter) {
+      write_adapter(aside, *model_, *plan_.adapter, plan_.model_path.string());
+      copy_files(plan_.tokenizer_files, aside);
+    } else {
+      write_hf_model(aside, *model_, plan_.model_path, plan_.tokenizer_files);
+    }
+    publish_directory(aside, output_);
+  } catch (...) {
+    // On a full disk its space is needed to say so.
+    std::error_code ignored;
+    std::filesystem::remove_all(aside, ignored);
+    throw;
+  }
+}
+
+RunOutcome Run::finish(bool stopped) {
+  if (!stopped) write_output();
+  nlohmann::json fields = {{"state", stopped ? "stopped" : "finished"},
+                           {"step", state_.step},
+                           {"loss", or_null(state_.loss)},
+                           {"evaluation_loss", or_null(state_.evaluation_loss)}};
+  if (!stopped) fields["output"] = output_.string();
+  events_.write("run_finished", fields);
+  control_.log(stopped ? fmt::format("stopped after step {}; resume with --resume", state_.step)
+                       : fmt::format("finished after step {}; {}", state_.step, output_.string()));
+  return {stopped, state_.step, state_.loss, state_.evaluation_loss,
+          stopped ? std::filesystem::path() : output_};
+}
+
+void Run::warn(const std::string& message) {
+  events_.write("warning", {{"message", message}, {"step", state_.step}});
+  control_.log(fmt::format("warning: {}", message));
+}
+
+/// @throws RunError when the directory's events forbid to begin
+void check_may_begin(const std::filesystem::path& output, bool resume) {
+  const EventSummary events = summarize_events(output / "events.jsonl");
+  if (events.started && !resume) {
+    throw RunError(fmt::format(
+        "{}: there is a run in this directory already; continue it with --resume, or choose another "
+        "output",
+        output.string()));
+  }
+  if (events.finished && resume) {
+    throw RunError(fmt::format("{}: this run is finished, there is nothing to resume", output.string()));
+  }
+}
+
+}  // namespace
+
+RunOutcome run_training(const Plan& plan, const RunControl& control) {
+  std::error_code error;
+  std::filesystem::create_directories(plan.output, error);
+  if (error) throw FileError(fmt::format("{}: cannot create: {}", plan.output.string(), error.message()));
+  const RunLock lock(plan.output);
+  check_may_begin(plan.output, control.resume);
+  const auto events_path = plan.output / "events.jsonl";
+  const bool continues = control.resume && summarize_events(events_path).started;
+  EventLog events(events_path);
+  std::optional<Run> run;
+  const auto report = [&](const std::string& reason) {
+    nlohmann::json fields = run ? run->standing() : nlohmann::json::object();
+    fields["reason"] = reason;
+    try {
+      events.write("run_failed", fields);
+    } catch (const FileError& silenced) {
+      // The disk that ended the run may be the one that the events go to; the reason itself is thrown on.
+      control.log(fmt::format("the failure could not be recorded: {}", silenced.what()));
+    }
+  };
+  try {
+    run.emplace(plan, control, events, continues);
+    return run->carry_out();
+  } catch (const std::bad_alloc&) {
+    report("out of memory; use smaller batches, a smaller max_length, or a smaller model");
+    throw;
+  } catch (const std::exception& failure) {
+    report(failure.what());
+    throw;
+  }
+}
+
+}  // namespace ziptie

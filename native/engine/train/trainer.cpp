@@ -1,0 +1,58 @@
+#include "engine/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ziptie {
+
+bool StepResult::is_finite() const { return std::isfinite(loss) && std::isfinite(grad_norm); }
+
+Trainer::Trainer(const Plan& plan, Llama& model, const TrainingData& data)
+    : plan_(plan),
+      model_(model),
+      data_(data),
+      optimizer_(model, {plan.optimizer.beta1, plan.optimizer.beta2, plan.optimizer.epsilon,
+                         plan.optimizer.weight_decay}) {}
+
+StepResult Trainer::step(std::int64_t step) {
+  const auto batches = data_.step(step);
+  StepResult result;
+  for (const TokenBatch& batch : batches) {
+    result.tokens += batch.tokens();
+    result.supervised_tokens += batch.supervised_tokens();
+  }
+  // Counted first, over all micro-batches: a mean of their means would weigh tokens by the company they keep.
+  const double scale = 1.0 / static_cast<double>(result.supervised_tokens);
+
+  optimizer_.zero_gradients();
+  double sum = 0;
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    const StepKey key{plan_.seed, static_cast<std::uint64_t>(step), i};
+    sum += model_.forward_backward(batches[i].view(), scale, key).sum;
+  }
+  result.loss = sum * scale;
+  result.grad_norm = optimizer_.gradient_norm();
+  result.learning_rate = plan_.optimizer.learning_rate * learning_rate_factor(plan_.schedule, step);
+  if (!result.is_finite()) return result;
+
+  const auto& limit = plan_.optimizer.max_grad_norm;
+  optimizer_.update(step, result.learning_rate, limit ? clip_scale(result.grad_norm, *limit) : 1);
+  return result;
+}
+
+std::optional<Loss> Trainer::evaluate(const std::function<bool()>& stop) {
+  const TokenDataset& rows = *data_.evaluation();
+  Loss all;
+  for (std::int64_t begin = 0; begin < rows.rows(); begin += plan_.evaluation->batch_size) {
+    if (stop()) return std::nullopt;
+    TokenBatch batch;
+    const std::int64_t end = std::min(rows.rows(), begin + plan_.evaluation->batch_size);
+    for (std::int64_t row = begin; row < end; ++row) rows.append_row(row, batch);
+    const Loss loss = model_.forward(batch.view());
+    all.sum += loss.sum;
+    all.tokens += loss.tokens;
+  }
+  return all;
+}
+
+}  // namespace ziptie

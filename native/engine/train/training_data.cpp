@@ -1,0 +1,53 @@
+#include "engine/train/training_data.h"
+
+#include <algorithm>
+
+namespace ziptie {
+
+TrainingData::TrainingData(const Plan& plan, std::int64_t vocab_size)
+    : batch_size_(plan.per_device_train_batch_size), accumulation_steps_(plan.gradient_accumulation_steps) {
+  std::vector<WeightedRows> weighted;
+  for (const Plan::Data& data : plan.data) {
+    datasets_.emplace_back(data.shards, vocab_size, plan.max_length, plan.truncation);
+    weighted.push_back({datasets_.back().rows(), data.weight});
+  }
+  sampler_.emplace(weighted, plan.seed, plan.shuffle);
+  if (plan.evaluation)
+    evaluation_.emplace(plan.evaluation->shards, vocab_size, plan.max_length, plan.truncation);
+}
+
+std::vector<TokenBatch> TrainingData::step(std::int64_t step) const {
+  std::int64_t position = (step - 1) * batch_size_ * accumulation_steps_;
+  std::vector<TokenBatch> batches(static_cast<std::size_t>(accumulation_steps_));
+  for (TokenBatch& batch : batches) {
+    for (std::int64_t i = 0; i < batch_size_; ++i) {
+      const SampledRow row = sampler_->at(position++);
+      datasets_[static_cast<std::size_t>(row.dataset)].append_row(row.row, batch);
+    }
+  }
+  return batches;
+}
+
+double TrainingData::epoch(std::int64_t step) const {
+  return static_cast<double>(step * batch_size_ * accumulation_steps_) /
+         static_cast<double>(sampler_->rows_per_epoch());
+}
+
+RowCounts TrainingData::counts() const {
+  RowCounts all;
+  for (const TokenDataset& dataset : datasets_) {
+    all.total += dataset.counts().total;
+    all.cut += dataset.counts().cut;
+    all.too_long += dataset.counts().too_long;
+    all.unsupervised += dataset.counts().unsupervised;
+  }
+  return all;
+}
+
+std::int64_t TrainingData::longest_row() const {
+  std::int64_t longest = evaluation_ ? evaluation_->longest() : 0;
+  for (const TokenDataset& dataset : datasets_) longest = std::max(longest, dataset.longest());
+  return longest;
+}
+
+}  // namespace ziptie
