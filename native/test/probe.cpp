@@ -1,0 +1,104 @@
+// ziptie-engine-probe: shows the oracle tests what the engine computes, where no command of the engine would.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+
+#include "engine/data/token_dataset.h"
+#include "engine/io/hf_model.h"
+#include "engine/io/peft_adapter.h"
+#include "engine/train/model_setup.h"
+#include "engine/train/plan.h"
+
+namespace {
+
+using namespace ziptie;
+namespace fs = std::filesystem;
+
+struct LogitsArguments {
+  fs::path model, adapter, shard, output;
+  bool gradients = false;
+};
+
+template <class T>
+TensorInfo tensor(const std::string& name, DType dtype, std::vector<std::int64_t> shape,
+                  const std::vector<T>& values) {
+  return {name, dtype, std::move(shape), std::as_bytes(std::span(values))};
+}
+
+/// Writes `logits` [tokens, vocab_size] and the sum of the losses of all rows of a shard, with
+/// `gradient.NAME` of every trainable weight where asked for.
+void write_logits(const LogitsArguments& arguments) {
+  const auto chosen = choose_backend(Device::cpu, 0);
+  Backend& backend = *chosen.backend;
+  const HfModel files(arguments.model);
+  std::optional<AdapterConfig> adapter;
+  if (!arguments.adapter.empty()) adapter = read_adapter_config(arguments.adapter);
+  Llama model(files.config(), adapter, backend);
+  files.load_into(model);
+  if (adapter) load_adapter(arguments.adapter, model);
+
+  const fs::path shards[] = {arguments.shard};
+  const TokenDataset rows(shards, files.config().vocab_size, std::numeric_limits<std::int32_t>::max(),
+                          Truncation::cut);
+  TokenBatch batch;
+  for (std::int64_t row = 0; row < rows.rows(); ++row) rows.append_row(row, batch);
+
+  const std::vector<float> logits = model.logits(batch.view());
+  const Loss loss =
+      arguments.gradients ? model.forward_backward(batch.view(), 1.0, {}) : model.forward(batch.view());
+  const std::vector<float> loss_sum = {static_cast<float>(loss.sum)};
+  const std::vector<std::uint64_t> loss_tokens = {static_cast<std::uint64_t>(loss.tokens)};
+  std::vector<TensorInfo> tensors = {
+      tensor("logits", DType::f32, {batch.tokens(), files.config().vocab_size}, logits),
+      tensor("loss_sum", DType::f32, {1}, loss_sum), tensor("loss_tokens", DType::u64, {1}, loss_tokens)};
+  std::vector<std::vector<float>> gradients;
+  gradients.reserve(model.parameters().size());
+  if (arguments.gradients) {
+    for (const Parameter& parameter : model.parameters()) {
+      if (!parameter.gradient) continue;
+      auto& values = gradients.emplace_back(parameter.gradient->elements());
+      backend.copy_to_host(values.data(), parameter.gradient->data, values.size() * sizeof(float));
+      const auto& shape = parameter.value.shape;
+      tensors.push_back(tensor("gradient." + parameter.name, DType::f32,
+                               {shape.begin(), shape.begin() + parameter.value.rank}, values));
+    }
+  }
+  write_safetensors(arguments.output, tensors, {});
+}
+
+/// Writes the adapter that a plan starts from as a PEFT directory.
+void write_initial_adapter(const fs::path& plan_path, const fs::path& output) {
+  const Plan plan = read_plan(plan_path);
+  const auto chosen = choose_backend(Device::cpu, 0);
+  const auto model = make_model(plan, open_model(plan), *chosen.backend);
+  fs::create_directories(output);
+  write_adapter(output, *model, plan.adapter.value(), plan.model_path.string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Shows what the engine computes, for the oracle tests", "ziptie-engine-probe");
+  app.require_subcommand(1);
+  LogitsArguments logits;
+  auto* logits_command = app.add_subcommand("logits", "Logits, loss and gradients of the rows of a shard");
+  logits_command->add_option("--model", logits.model)->required();
+  logits_command->add_option("--adapter", logits.adapter);
+  logits_command->add_option("--shard", logits.shard)->required();
+  logits_command->add_option("--output", logits.output)->required();
+  logits_command->add_flag("--gradients", logits.gradients);
+  fs::path plan, output;
+  auto* adapter_command = app.add_subcommand("initial-adapter", "The adapter that a plan starts from");
+  adapter_command->add_option("--plan", plan)->required();
+  adapter_command->add_option("--output", output)->required();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (*logits_command) write_logits(logits);
+    if (*adapter_command) write_initial_adapter(plan, output);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
