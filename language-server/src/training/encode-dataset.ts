@@ -3,11 +3,11 @@ import type { Example } from "../datasets/conversation";
 import { type DatasetFormat, detectFormat, sampledRows } from "../datasets/format";
 import { readExample } from "../datasets/read-example";
 import type { JsonNode } from "../documents/json-tree";
+import { type StreamedRow, streamRows, UnreadableDatasetError } from "../documents/row-stream";
 import { TemplateRenderError } from "../templates/template-error";
 import { type EncodedExample, encodeExample, encodeExamples } from "../tokenizers/example";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
 import type { DataSummary, DroppedRows, DropReason } from "./data-summary";
-import { type DatasetRow, datasetRows } from "./dataset-rows";
 import type { TrainingInputs } from "./inputs";
 import { pacer, type Reporter } from "./progress";
 import { Refused } from "./refused";
@@ -27,7 +27,7 @@ export async function encodeDataset(
   signal: AbortSignal,
 ): Promise<DataSummary> {
   const name = source.path.slice(source.path.lastIndexOf("/") + 1);
-  const format = source.format ?? (await formatOf(source.path));
+  const format = source.format ?? (await formatOf(source.path, signal));
   const counter = new Counter(source, plan);
   const pace = pacer(signal);
   const isEnough = () => counter.summary.rows_used === source.sample;
@@ -40,7 +40,7 @@ export async function encodeDataset(
     }
     batch = [];
   };
-  for await (const row of datasetRows(source.path)) {
+  for await (const row of datasetRows(source.path, signal)) {
     if (isEnough()) break;
     await pace();
     batch.push(readRow(row, format, inputs.template !== null));
@@ -56,9 +56,36 @@ export async function encodeDataset(
 /** The tokenizer works on so many rows on all cores. */
 const rowsAtOnce = 64;
 
-async function formatOf(path: string): Promise<DatasetFormat> {
+interface DatasetRow extends StreamedRow {
+  /** Counted from 1. */
+  number: number;
+  /** How much of the file has been read, 0 to 1. */
+  fraction: number;
+}
+
+/** @throws Refused when the file cannot be read */
+async function* datasetRows(path: string, signal: AbortSignal): AsyncGenerator<DatasetRow, void, undefined> {
+  let number = 0;
+  let [before, read, total] = [0, 0, 1];
+  const onProgress = (now: number, size: number) => {
+    [before, read, total] = [read, now, size];
+  };
+  try {
+    for await (const streamed of streamRows(path, { signal, onProgress })) {
+      const { row, text } = streamed;
+      const within = (read - before) * (row.next / Math.max(1, text.length));
+      if (row.kind === "row") yield { ...streamed, number: ++number, fraction: (before + within) / total };
+    }
+  } catch (error) {
+    if (error instanceof UnreadableDatasetError) throw new Refused(error.message);
+    if (signal.aborted || (error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    throw new Refused(`The dataset ${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+async function formatOf(path: string, signal: AbortSignal): Promise<DatasetFormat> {
   const nodes: JsonNode[] = [];
-  for await (const { row } of datasetRows(path)) {
+  for await (const { row } of datasetRows(path, signal)) {
     if (row.node !== undefined) nodes.push(row.node);
     if (nodes.length === sampledRows) break;
   }
@@ -83,12 +110,14 @@ interface Unusable {
 }
 
 function readRow(
-  { row, number }: DatasetRow,
+  { row, findings: streamed, number }: DatasetRow,
   format: DatasetFormat,
   hasTemplate: boolean,
 ): Unusable | ReadableRow {
   const broken = (message = "It cannot be read."): Unusable => ({ number, reason: "broken", message });
-  if (row.node === undefined) return broken(row.findings[0]?.message);
+  if (row.node === undefined) return broken(streamed[0]?.message);
+  const damaged = streamed.find(({ rule }) => rule === "invalid-utf8" || rule === "lone-surrogate");
+  if (damaged !== undefined) return broken(damaged.message);
   const { example, findings, unsupported } = readExample(row.node, format);
   if (example === undefined) {
     return broken(

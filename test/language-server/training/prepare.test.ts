@@ -189,7 +189,7 @@ describe("preparing a run", () => {
   });
 
   test("others get their turn while much is tokenised", async () => {
-    const { plan, text } = pretrain(texts(20_000));
+    const { plan, text } = pretrain(texts(5000));
     let turns = 0;
     const timer = setInterval(() => turns++, 1);
     await prepareRun(plan, text, hooks());
