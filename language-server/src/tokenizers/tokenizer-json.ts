@@ -2,6 +2,7 @@
  * Reads `tokenizer.json` as far as Ziptie needs to know it, and refuses what would make the native library abort the
  * whole process instead of throwing.
  */
+import { type ParseError, parse as parseTolerantly } from "jsonc-parser";
 import { checkPrecompiledCharsmap } from "./charsmap";
 import { TokenizerError } from "./tokenizer-error";
 
@@ -64,16 +65,18 @@ export function parseJsonFile(text: string, path: string): unknown {
   if (text.trim() === "") throw new TokenizerError("malformed", path, `${path} is empty.`);
   try {
     return JSON.parse(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : "";
-    const offset = Number(
-      /position (\d+)/.exec(reason)?.[1] ?? (/end of JSON/.test(reason) ? text.length : Number.NaN),
-    );
-    if (Number.isNaN(offset)) throw new TokenizerError("malformed", path, `${path} is not JSON.`);
+  } catch {
+    // V8 does not always say where.
+    const errors: ParseError[] = [];
+    parseTolerantly(text, errors, { disallowComments: true });
+    const [first] = errors;
+    // A string that is cut off begins before the end, and reaches to it.
+    const cutOff = first === undefined || first.offset + first.length >= text.trimEnd().length;
+    const offset = cutOff ? text.length : first.offset;
     const before = text.slice(0, offset);
     const line = before.split("\n").length;
     const column = offset - before.lastIndexOf("\n");
-    const what = offset >= text.trimEnd().length ? "ends in the middle: it is cut off" : "is not JSON";
+    const what = cutOff ? "ends in the middle: it is cut off" : "is not JSON";
     throw new TokenizerError("malformed", path, `${path} ${what} at line ${line}, column ${column}.`);
   }
 }
