@@ -1,0 +1,214 @@
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { RunSummary } from "../../../language-server/src/protocol";
+import { openRun, stopRun, waitForEnd } from "../../../language-server/src/training/runs";
+import { type Behaviour, fakeEngine, temporaryDirectory, until } from "./fake-engine";
+import { bundleProgram, TerminalCommand } from "./terminal";
+
+const example = resolve(__dirname, "../../../examples/traditional-chinese");
+const realEngine = resolve(__dirname, "../../../dist/engine/ziptie-engine");
+
+let program: string;
+beforeAll(async () => {
+  program = await bundleProgram("training-cli");
+}, 60_000);
+afterAll(() => rmSync(join(program, ".."), { recursive: true, force: true }));
+
+let directory: string;
+beforeEach(() => {
+  directory = temporaryDirectory();
+  cpSync(join(example, "tokenizer"), join(directory, "tokenizer"), { recursive: true });
+  writeFileSync(join(directory, "rows.jsonl"), '{"text": "一"}\n{"text": "two"}\n{"text": }\n');
+  writeFileSync(join(directory, "base.ziptie.yaml"), config());
+  return async () => {
+    for (const { run } of await runs()) {
+      const engine = await (await openRun(run)).run.engine();
+      if (engine !== undefined) await waitForEnd(await stopRun(run));
+    }
+    rmSync(directory, { recursive: true, force: true });
+  };
+});
+
+const config = (more = "max_steps: 5") =>
+  `stage: pretrain
+model: { model_type: llama, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 64 }
+tokenizer_name_or_path: tokenizer
+dataset: rows.jsonl
+max_length: 64
+${more}
+`;
+
+const command = (args: string[], behaviour: Behaviour = "trains") =>
+  new TerminalCommand(program, args, directory, fakeEngine(directory, behaviour).path);
+const run = (args: string[], behaviour?: Behaviour) => command(args, behaviour).finished;
+const json = async (args: string[], behaviour?: Behaviour) => {
+  const { status, stdout } = await run([...args, "--format", "json"], behaviour);
+  return { status, document: JSON.parse(stdout) };
+};
+const runs = async (): Promise<RunSummary[]> => (await json(["runs"])).document.runs;
+const firstRun = () => join(directory, "runs", "base-1");
+
+describe("ziptie plan", () => {
+  test("prints the resolved plan and nothing else on stdout", async () => {
+    const { status, document } = await json(["plan", "base.ziptie.yaml"]);
+    expect(status).toBe(0);
+    expect(document).toMatchObject({
+      steps: 5,
+      rows: 3,
+      rows_dropped: 1,
+      plan: { version: 1, stage: "pretrain" },
+    });
+    expect(document.memory_bytes).toBeGreaterThan(0);
+    expect(document.trainable.length).toBeGreaterThan(0);
+    expect(existsSync(join(directory, "runs"))).toBe(false);
+  });
+
+  test("in text it names what is not used", async () => {
+    const { stdout } = await run(["plan", "base.ziptie.yaml"]);
+    expect(stdout).toMatch(/optimizer steps +5/);
+    expect(stdout).toMatch(
+      /warning: .*rows\.jsonl: 1 of 3 rows not used: they cannot be read\. The first is row 3/,
+    );
+  });
+
+  test("a config with an error is the command's negative answer, with the place", async () => {
+    writeFileSync(join(directory, "base.ziptie.yaml"), config("max_stepz: 5"));
+    const { status, stderr, stdout } = await run(["plan", "base.ziptie.yaml"]);
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/^base\.ziptie\.yaml:6:1: .*max_steps/);
+  });
+
+  test("a config that is not there is wrong usage", async () => {
+    expect((await run(["plan", "none.ziptie.yaml"])).status).toBe(2);
+  });
+});
+
+describe("ziptie train", () => {
+  test("follows the run to its end", async () => {
+    const { status, document } = await json(["train", "base.ziptie.yaml"]);
+    expect(status).toBe(0);
+    expect(document).toMatchObject({
+      run: firstRun(),
+      state: "finished",
+      steps: 5,
+      loss: 0.8,
+      evaluation_loss: 1.5,
+    });
+  });
+
+  test("--detach returns while the run goes on, and the run is listed", async () => {
+    const { status, document } = await json(["train", "base.ziptie.yaml", "--detach"], "waits");
+    expect([status, document.state, document.run]).toEqual([0, "running", firstRun()]);
+    const [listed] = await runs();
+    expect(listed).toMatchObject({
+      run: firstRun(),
+      state: "running",
+      config: join(directory, "base.ziptie.yaml"),
+    });
+    const again = await json(["train", "base.ziptie.yaml"]);
+    expect(again).toMatchObject({ status: 1, document: { run: firstRun() } });
+  });
+
+  test("a failed run is the command's negative answer, with the reason and the log", async () => {
+    const { status, stderr, stdout } = await run(["train", "base.ziptie.yaml", "--format", "json"], "fails");
+    expect([status, JSON.parse(stdout).state]).toEqual([1, "failed"]);
+    expect(stderr).toContain("base-1/engine.log");
+  });
+
+  test("Ctrl-C asks for a checkpoint and an end", async () => {
+    const training = command(["train", "base.ziptie.yaml", "--format", "json"], "waits");
+    await training.says(/step 3\/5/);
+    training.process.kill("SIGINT");
+    const { status, stdout } = await training.finished;
+    expect([status, JSON.parse(stdout).state]).toEqual([0, "stopped"]);
+  });
+
+  test("a killed engine is noticed", async () => {
+    const training = command(["train", "base.ziptie.yaml"], "waits");
+    await training.says(/step 3\/5/);
+    const engine = await (await openRun(firstRun())).run.engine();
+    process.kill(engine?.pid ?? 0, "SIGKILL");
+    const { status, stderr } = await training.finished;
+    expect(status).toBe(1);
+    expect(stderr).toContain("It can be resumed from step 2.");
+  });
+
+  test("an engine that is not there is named", async () => {
+    const { status, stderr } = await new TerminalCommand(
+      program,
+      ["train", "base.ziptie.yaml"],
+      directory,
+      join(directory, "none"),
+    ).finished;
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/There is no engine at .*none.*ZIPTIE_ENGINE/);
+  });
+});
+
+describe("ziptie stop and resume", () => {
+  test("a run is found by its name, stopped with a checkpoint and resumed to its end", async () => {
+    await run(["train", "base.ziptie.yaml", "--detach"], "waits");
+    await until(async () => (await openRun(firstRun())).summary.step === 3);
+    expect(await json(["stop", "base-1"])).toMatchObject({
+      status: 0,
+      document: { state: "stopped", step: 3 },
+    });
+    expect(await json(["resume", "base-1"])).toMatchObject({
+      status: 0,
+      document: { state: "finished", step: 5 },
+    });
+    expect((await run(["stop", "base-1"])).status).toBe(1);
+    expect((await run(["stop", "other-1"])).status).toBe(2);
+  });
+});
+
+test("ziptie runs says where there are none", async () => {
+  expect(await json(["runs"])).toEqual({ status: 0, document: { runs: [] } });
+});
+
+test("the language server's helper process does a job and reports", async () => {
+  const { fork } = await import("node:child_process");
+  const child = fork(program, ["training-job"], { execArgv: [] });
+  const path = join(directory, "base.ziptie.yaml");
+  const messages: { type: string; result?: { steps: number } }[] = [];
+  const ended = new Promise<number | null>((fulfil) => child.on("close", fulfil));
+  child.on("message", (message: { type: string }) => {
+    messages.push(message);
+    if (message.type !== "ready") return;
+    const config = { path, text: readFileSync(path, "utf8"), severities: {} };
+    child.send({ type: "job", job: { task: "plan", config } });
+  });
+  expect(await ended).toBe(0);
+  expect(messages.at(-1)).toMatchObject({ type: "done", result: { steps: 5 } });
+});
+
+describe.skipIf(!existsSync(realEngine))("with the real engine", () => {
+  test("a tiny model is trained, listed, and its model goes on in an SFT run", async () => {
+    writeFileSync(join(directory, "base.ziptie.yaml"), config("max_steps: 4\neval_dataset: rows.jsonl"));
+    const train = (name: string) =>
+      new TerminalCommand(program, ["train", name, "--format", "json"], directory, realEngine).finished;
+    const base = await train("base.ziptie.yaml");
+    expect([base.status, base.stderr]).toEqual([0, expect.any(String)]);
+    const document = JSON.parse(base.stdout);
+    expect(document).toMatchObject({ run: firstRun(), state: "finished", step: 4, steps: 4 });
+    expect(document.loss).toBeGreaterThan(0);
+    expect(document.evaluation_loss).toBeGreaterThan(0);
+    expect(existsSync(join(firstRun(), "model", "tokenizer.json"))).toBe(true);
+
+    const rows = {
+      messages: [
+        { role: "user", content: "一" },
+        { role: "assistant", content: "two" },
+      ],
+    };
+    writeFileSync(join(directory, "chat.jsonl"), `${JSON.stringify(rows)}\n`);
+    writeFileSync(
+      join(directory, "sft.ziptie.yaml"),
+      "stage: sft\nmodel_name_or_path: base.ziptie.yaml\nchat_template_path: bailong\ndataset: chat.jsonl\nmax_length: 64\nuse_peft: true\nmax_steps: 2\n",
+    );
+    const sft = await train("sft.ziptie.yaml");
+    expect(JSON.parse(sft.stdout)).toMatchObject({ state: "finished", steps: 2 });
+    expect(existsSync(join(directory, "runs", "sft-1", "adapter", "adapter_model.safetensors"))).toBe(true);
+  }, 60_000);
+});
