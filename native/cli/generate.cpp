@@ -12,6 +12,7 @@
 #include "engine/io/hf_model.h"
 #include "engine/io/json_object.h"
 #include "engine/io/peft_adapter.h"
+#include "engine/io/safetensors.h"
 
 namespace ziptie {
 namespace {
