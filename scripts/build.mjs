@@ -110,7 +110,9 @@ await main(async () => {
       format: "iife",
       loader: { ".ttf": "file", ".svg": "dataurl" },
     }),
-  ]);
+  ]).catch(() => {
+    throw new Problem("Bundling failed; esbuild has said why.");
+  });
   chmodSync(join(dist, "cli.js"), 0o755);
   for (const { metafile } of results) {
     for (const [path, { bytes }] of Object.entries(metafile.outputs)) {

@@ -1,51 +1,60 @@
 #!/usr/bin/env node
 // npm run package: ziptie-PLATFORM-VERSION.vsix with this platform's bundles and engine.
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { basename, join, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { dist, root, target } from "./paths.mjs";
 import { main, Problem, run, step } from "./processes.mjs";
 import { setUp } from "./setup.mjs";
 import { fingerprint, unlessDone } from "./stamps.mjs";
 
+const staging = join(dist, "package");
 const limit = 60 * 1024 * 1024;
 
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 export const vsix = join(root, `ziptie-${target}-${version}.vsix`);
 
-/** What the package is made of; any change to it makes a new one. */
-function packageFingerprint() {
-  const bundles = readdirSync(dist).filter((name) => /\.(js|node)$/.test(name));
-  const sources = ["README.md", "CHANGELOG.md", "LICENSE", ".vscodeignore", "images", "l10n", "examples"];
-  const manifests = readdirSync(root).filter((name) => /^package(\.nls.*)?\.json$/.test(name));
-  return fingerprint([
-    ...[...bundles, "engine", "webviews"].map((name) => join(dist, name)),
-    ...[...sources, ...manifests, "extension/walkthrough", "extension/jinja"].map((name) => join(root, name)),
-  ]);
+/** Files and folders, relative to the root, that the package is made from; .vscodeignore says which files of them go in. */
+function ingredients() {
+  const named = (folder, pattern) => readdirSync(join(root, folder)).filter((name) => pattern.test(name));
+  return [
+    ...named("", /^package(\.nls.*)?\.json$/),
+    ...["README.md", "CHANGELOG.md", "LICENSE", ".vscodeignore", "images", "l10n"],
+    ...["extension/walkthrough", "extension/jinja", "examples/traditional-chinese"],
+    ...named("dist", /\.(js|node)$/).map((name) => join("dist", name)),
+    ...["dist/engine", "dist/webviews"],
+  ];
+}
+
+/** vsce walks every file below where it runs before it asks .vscodeignore; beside the test tools in dist/ that takes minutes. */
+function stage(paths) {
+  rmSync(staging, { recursive: true, force: true });
+  for (const path of paths) {
+    const source = join(root, path);
+    if (!existsSync(source)) throw new Problem(`${path} is missing and belongs in the package.`);
+    cpSync(source, join(staging, path), { recursive: true, filter: (each) => !each.endsWith(`${sep}runs`) });
+  }
 }
 
 /** Packages what has been built; nothing is done when nothing changed. */
 export async function packageExtension() {
-  await unlessDone("vsix", packageFingerprint(), vsix, () =>
+  const paths = ingredients();
+  const wanted = fingerprint(paths.map((path) => join(root, path)));
+  await unlessDone("vsix", wanted, vsix, () =>
     step(`package ${basename(vsix)}`, async () => {
       rmSync(vsix, { force: true });
+      stage(paths);
       const vsce = join(root, "node_modules", "@vscode", "vsce", "vsce");
       if (!existsSync(vsce)) throw new Problem("@vscode/vsce is not installed; run npm run setup.");
       const date = await run("git", ["log", "-1", "--format=%ct"]).catch(() => "0");
       await run(
         process.execPath,
         [
-          vsce,
-          "package",
-          "--target",
-          target,
-          "--no-dependencies",
-          "--allow-missing-repository",
-          "--out",
-          vsix,
+          ...[vsce, "package", "--target", target, "--out", vsix, "--no-dependencies"],
+          ...["--allow-missing-repository", "--no-rewrite-relative-links"],
         ],
         // The same content makes the same file, whenever it is packaged.
-        { env: { SOURCE_DATE_EPOCH: date.trim() } },
+        { cwd: staging, env: { SOURCE_DATE_EPOCH: date.trim() } },
       );
     }),
   );
