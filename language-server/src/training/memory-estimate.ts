@@ -1,6 +1,6 @@
-import { elements, type LlamaShape, type ParameterShape } from "./parameters";
+import { adapterParameters, baseParameters, elements, type LlamaShape } from "./parameters";
 
-/** Bytes the engine will need on the CPU, where everything is float32. Approximate: the program itself and its buffers are not in it. */
+/** Bytes the engine will need on the CPU, where everything is float32. Approximate: the program itself, its threads' buffers and the data are not in it. */
 export interface MemoryEstimate {
   weights: number;
   gradients: number;
@@ -15,27 +15,32 @@ const float32 = 4;
  * - weights: 4 bytes for each parameter, adapters included
  * - gradients: 4 bytes for each trained one
  * - optimizer: 8 bytes for each trained one
- * - activations, kept from the forward pass to the backward pass, for each token of a micro-batch: in each layer the inputs and
- *   outputs of both norms (4 hidden), queries, keys, values and the attention's output (2 queries + 2 keys), gate, up and
- *   their product (3 intermediate); once, logits and their gradient for a chunk of at most 1,024 tokens
+ * - activations, as `native/engine/model/llama.cpp` takes them, for each token of a micro-batch: kept in each layer for the backward
+ *   pass are the inputs of both norms (2 hidden), queries, keys, values and the attention's output (2 queries + 2 keys),
+ *   gate and up (2 intermediate), the softmax's normalisers (heads) and the adapters' inner products (rank each); needed
+ *   once are about 10 hidden, and 4 intermediate or 2 queries + 2 keys, whichever is more; and logits for a chunk of tokens, 64 MiB
+ *   at most unless that is under 128 tokens
  *
  * @param tokens of the largest micro-batch
  */
 export function estimateMemory(
   shape: LlamaShape,
-  base: readonly ParameterShape[],
-  adapter: readonly ParameterShape[],
+  adapter: { r: number; target_modules: readonly string[] } | null,
   tokens: number,
 ): MemoryEstimate {
-  const trained = elements(adapter.length > 0 ? adapter : base);
-  const queries = shape.num_attention_heads * shape.head_dim;
-  const keys = shape.num_key_value_heads * shape.head_dim;
-  const perTokenAndLayer = 4 * shape.hidden_size + 2 * queries + 2 * keys + 3 * shape.intermediate_size;
-  const logits = 2 * Math.min(tokens, 1024) * shape.vocab_size;
+  const base = elements(baseParameters(shape));
+  const added = adapter === null ? 0 : elements(adapterParameters(shape, adapter.target_modules, adapter.r));
+  const trained = adapter === null ? base : added;
+  const { hidden_size: hidden, intermediate_size: inner, vocab_size: vocabulary } = shape;
+  const attention = 2 * (shape.num_attention_heads + shape.num_key_value_heads) * shape.head_dim;
+  const ranks = adapter === null ? 0 : adapter.r * adapter.target_modules.length;
+  const kept = 2 * hidden + attention + 2 * inner + shape.num_attention_heads + ranks;
+  const passing = 10 * hidden + Math.max(4 * inner, attention);
+  const chunk = Math.min(tokens, Math.max(128, Math.min(2048, Math.floor(2 ** 24 / vocabulary))));
   return {
-    weights: float32 * (elements(base) + elements(adapter)),
+    weights: float32 * (base + added),
     gradients: float32 * trained,
     optimizer: 2 * float32 * trained,
-    activations: float32 * (tokens * shape.num_hidden_layers * perTokenAndLayer + logits),
+    activations: float32 * (tokens * (shape.num_hidden_layers * kept + passing) + chunk * vocabulary),
   };
 }

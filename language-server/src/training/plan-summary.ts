@@ -94,7 +94,7 @@ export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: 
     data.train.reduce((total, each) => total + of(each), 0);
   const tokens = sum(({ tokens, weight }) => tokens * weight);
   const longest = Math.max(...data.train.map((each) => each.longest));
-  const memory = estimateMemory(inputs.shape, base, adapter, longest * plan.per_device_train_batch_size);
+  const memory = estimateMemory(inputs.shape, inputs.adapter, longest * plan.per_device_train_batch_size);
   return {
     config: plan.config,
     stage: plan.stage,

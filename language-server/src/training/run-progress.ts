@@ -47,8 +47,9 @@ export class RunProgress {
     return Math.max(last, ended, this.#resumedFrom);
   }
 
-  /** Mean negative log-likelihood per supervised token of the last logged step. */
+  /** Mean negative log-likelihood per supervised token of the last step that is known. */
   get loss(): number | null {
+    if (this.end?.event === "run_finished" && typeof this.end.loss === "number") return this.end.loss;
     return this.#points.at(-1)?.loss ?? null;
   }
 
