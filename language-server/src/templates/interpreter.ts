@@ -16,7 +16,7 @@ import { strftime } from "./strftime";
 import { TemplateRenderError } from "./template-error";
 
 export interface RenderLimits {
-  /** Milliseconds one rendering may take. */
+  /** Milliseconds that all renderings of one conversation may take together. */
   timeLimit: number;
   /** UTF-16 units one rendering may print, and any text in it may have. */
   outputLimit: number;
@@ -54,6 +54,7 @@ export interface RenderVariables {
  * @param variables plain JSON values; what `apply_chat_template` passes (`messages`, `bos_token`, …)
  * @param marks the characters that stand for the generation tags in the returned text
  * @param now what `strftime_now` says
+ * @param spent milliseconds of the time limit that earlier renderings of the same conversation have used
  * @returns the rendered text, marks included
  * @throws TemplateRenderError
  */
@@ -63,6 +64,7 @@ export function interpret(
   marks: { start: string; end: string },
   limits: RenderLimits = DEFAULT_RENDER_LIMITS,
   now: Date = new Date(),
+  spent = 0,
 ): string {
   const environment = new Environment();
   const globals: RenderVariables = {
@@ -87,7 +89,7 @@ export function interpret(
     if (!(error instanceof RangeError)) throw error;
     throw new TemplateRenderError("limit", "The conversation nests too deeply.", undefined);
   }
-  return new BoundedInterpreter(environment, template.blockOf, limits).text(template.program);
+  return new BoundedInterpreter(environment, template.blockOf, limits, spent).text(template.program);
 }
 
 function range(start: unknown, stop?: unknown, step: unknown = 1): number[] {
@@ -104,6 +106,16 @@ function range(start: unknown, stop?: unknown, step: unknown = 1): number[] {
   }
   return Array.from({ length: count }, (_, index) => first + index * stride);
 }
+
+/** The library does not export its value classes; a value of each tells them. */
+function classOf<Value>(value: Value): new (value: Value) => RuntimeValue {
+  return new Environment().set("sample", value).constructor as new (
+    value: Value,
+  ) => RuntimeValue;
+}
+const TextValue = classOf<string>("");
+const TruthValue = classOf<boolean>(true);
+const NumberValue = classOf<number>(0);
 
 /** `{% break %}` or `{% continue %}` on its way to its loop, with what the iteration has printed so far. */
 class LoopControl extends Error {
@@ -135,29 +147,14 @@ class BoundedInterpreter extends OpenInterpreter {
   private printed = 0;
   /** Where each error in flight was first seen. */
   private readonly origins = new WeakMap<object, JinjaBlock>();
-  private readonly textValue: new (
-    text: string,
-  ) => RuntimeValue;
-  private readonly truthValue: new (
-    truth: boolean,
-  ) => RuntimeValue;
-  private readonly integerValue: new (
-    value: number,
-  ) => RuntimeValue;
-
   constructor(
     environment: Environment,
     private readonly blockOf: ParsedTemplate["blockOf"],
     private readonly limits: RenderLimits,
+    spent: number,
   ) {
     super(environment);
-    this.deadline = performance.now() + limits.timeLimit;
-    // The library does not export its value classes.
-    const sample = new Environment();
-    const classOf = (name: string, value: unknown) => sample.set(name, value).constructor as never;
-    this.textValue = classOf("text", "");
-    this.truthValue = classOf("truth", true);
-    this.integerValue = classOf("integer", 0);
+    this.deadline = performance.now() + limits.timeLimit - spent;
   }
 
   text(program: ParsedTemplate["program"]): string {
@@ -186,7 +183,7 @@ class BoundedInterpreter extends OpenInterpreter {
       const printed = pythonStr(value);
       this.printed += printed.length;
       if (this.printed > this.limits.outputLimit) this.failTooLong();
-      return value.type === "StringValue" ? value : new this.textValue(printed);
+      return value.type === "StringValue" ? value : new TextValue(printed);
     } catch (error) {
       if (block && error instanceof Error && !this.origins.has(error)) this.origins.set(error, block);
       throw error;
@@ -211,7 +208,7 @@ class BoundedInterpreter extends OpenInterpreter {
     const loop = innermost?.body === statements ? innermost : undefined;
     this.checkTime(false);
     if (loop) loop.iterations++;
-    if (loop?.broken) return new this.textValue("");
+    if (loop?.broken) return new TextValue("");
     const scope = loop ? new Environment(environment) : environment;
     let printed = "";
     try {
@@ -227,7 +224,7 @@ class BoundedInterpreter extends OpenInterpreter {
       loop.broken = error.kind === "Break";
       printed = error.printed;
     }
-    return new this.textValue(printed);
+    return new TextValue(printed);
   }
 
   private evaluateNode(statement: Statement, environment: Scope): RuntimeValue {
@@ -240,9 +237,7 @@ class BoundedInterpreter extends OpenInterpreter {
         const value = super.evaluate(statement, environment);
         // Jinja2 takes `else` when no iteration ran to its end; the library has seen them all end.
         if (loop.completed || loop.iterations === 0) return value;
-        return new this.textValue(
-          value.toString() + this.evaluateBlock(defaultBlock, environment).toString(),
-        );
+        return new TextValue(value.toString() + this.evaluateBlock(defaultBlock, environment).toString());
       } finally {
         this.loops.pop();
       }
@@ -253,22 +248,22 @@ class BoundedInterpreter extends OpenInterpreter {
       if (operator === "==" || operator === "!=") {
         const left = this.evaluate(node.left, environment);
         const equal = pythonEquals(left, this.evaluate(node.right, environment));
-        return new this.truthValue(equal === (operator === "=="));
+        return new TruthValue(equal === (operator === "=="));
       }
       if (operator === "~") {
         const left = pythonStr(this.evaluate(node.left, environment));
-        return new this.textValue(left + pythonStr(this.evaluate(node.right, environment)));
+        return new TextValue(left + pythonStr(this.evaluate(node.right, environment)));
       }
     } else if (statement?.type === "FilterExpression") {
       const { operand, filter } = statement as unknown as FilterNode;
       if (filter.type === "Identifier") {
         if (filter.value === "trim" || filter.value === "length" || filter.value === "string") {
           const value = this.evaluate(operand, environment);
-          if (filter.value === "string") return new this.textValue(pythonStr(value));
+          if (filter.value === "string") return new TextValue(pythonStr(value));
           if (value.type === "StringValue") {
             const text = value.value as string;
-            if (filter.value === "trim") return new this.textValue(pythonStrip(text));
-            return new this.integerValue(Array.from(text).length);
+            if (filter.value === "trim") return new TextValue(pythonStrip(text));
+            return new NumberValue(Array.from(text).length);
           }
         }
       } else if (filter.callee?.value === "indent" || filter.callee?.value === "tojson") {

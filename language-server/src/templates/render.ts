@@ -21,7 +21,6 @@ export interface RenderOptions {
   readonly pad_token?: string | undefined;
   /** What `strftime_now` says; the current time if absent. */
   readonly now?: Date;
-  /** For each of the renderings that one conversation takes. */
   readonly limits?: RenderLimits;
 }
 
@@ -95,6 +94,7 @@ function renderer(
   const { now, limits, ...tokens } = options;
   const special = Object.fromEntries(Object.entries(tokens).filter(([, text]) => text !== undefined));
   const marks = unusedMarks(conversation);
+  let spent = 0;
   return (turns, { prompt = false, contents } = {}) => {
     const messages = conversation.turns.slice(0, turns).map((turn, index) => ({
       role: turn.role,
@@ -108,7 +108,9 @@ function renderer(
       add_generation_prompt: prompt,
       ...special,
     };
-    const marked = interpret(template.parsed, variables, marks, limits ?? DEFAULT_RENDER_LIMITS, now);
+    const begin = performance.now();
+    const marked = interpret(template.parsed, variables, marks, limits ?? DEFAULT_RENDER_LIMITS, now, spent);
+    spent += performance.now() - begin;
     return template.hasGenerationTags ? takeMarks(marked, marks) : { text: marked, generated: [] };
   };
 }
