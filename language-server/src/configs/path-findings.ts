@@ -8,6 +8,7 @@ import { datasetEntries } from "./dataset-entries";
 import { type KeyPath, nodeAt, spanOf } from "./key-path";
 import { nearest } from "./nearest";
 import type { ConfigReading } from "./read-config";
+import { shortened } from "./shortened";
 import { chatTemplateOf, isConfigPath, tokenizerPathOf } from "./sources";
 
 /** What the config names and the disk does not have. */
@@ -31,7 +32,7 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
     const hint = fixes.length > 0 ? ` Did you mean ${fixes[0]?.title.replace("Replace with ", "")}?` : "";
     report(
       keyPath,
-      `${what} \`${written}\` is not there (looked for ${resolve(folder, written)}).${hint}`,
+      `${what} \`${shortened(written)}\` is not there (looked for ${shownPath(resolve(folder, written))}).${hint}`,
       fixes,
     );
   };
@@ -46,17 +47,20 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
       else if (kind !== "file") notFound(["model_name_or_path"], "The config", model);
     } else if (kind === "directory") {
       if (files.kind(join(at, "config.json")) !== "file") {
-        report(["model_name_or_path"], `\`${model}\` is no HF model directory: it has no \`config.json\`.`);
+        report(
+          ["model_name_or_path"],
+          `\`${shortened(model)}\` is no HF model directory: it has no \`config.json\`.`,
+        );
       }
     } else if (kind === "file") {
       report(
         ["model_name_or_path"],
-        `\`${model}\` is a file; a model is an HF directory with a \`config.json\`.`,
+        `\`${shortened(model)}\` is a file; a model is an HF directory with a \`config.json\`.`,
       );
     } else if (/^[\w.-]+\/[\w.-]+$/.test(model) && files.kind(dirname(at)) === null) {
       report(
         ["model_name_or_path"],
-        `\`${model}\` looks like a name on the Hugging Face Hub; Ziptie reads models from disk. Download it and give its directory.`,
+        `\`${shortened(model)}\` looks like a name on the Hugging Face Hub; Ziptie reads models from disk. Download it and give its directory.`,
       );
     } else notFound(["model_name_or_path"], "The model", model);
   }
@@ -66,7 +70,7 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
     const kind = files.kind(resolve(folder, tokenizer));
     if (kind === null) notFound(["tokenizer_name_or_path"], "The tokenizer", tokenizer);
     else if (kind === "directory" && files.kind(resolve(folder, tokenizer, "tokenizer.json")) !== "file") {
-      report(["tokenizer_name_or_path"], `\`${tokenizer}\` has no \`tokenizer.json\`.`);
+      report(["tokenizer_name_or_path"], `\`${shortened(tokenizer)}\` has no \`tokenizer.json\`.`);
     }
   } else if (model !== undefined && !isConfigPath(model)) {
     const inModel = resolve(folder, model);
@@ -76,7 +80,7 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
     ) {
       report(
         ["model_name_or_path"],
-        `\`${model}\` has no \`tokenizer.json\`; say where the tokenizer is with \`tokenizer_name_or_path\`.`,
+        `\`${shortened(model)}\` has no \`tokenizer.json\`; say where the tokenizer is with \`tokenizer_name_or_path\`.`,
       );
     }
   }
@@ -91,7 +95,7 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
         const node = nodeAt(root, ["chat_template_path"]);
         report(
           ["chat_template_path"],
-          `There is no built-in template \`${template}\` and no such file; built in: ${builtInTemplateNames.map((name) => `\`${name}\``).join(", ")}.`,
+          `There is no built-in template \`${shortened(template)}\` and no such file; built in: ${builtInTemplateNames.map((name) => `\`${name}\``).join(", ")}.`,
           meant && node
             ? [{ title: `Replace with \`${meant}\``, edits: [{ span: node.span, newText: meant }] }]
             : [],
@@ -106,7 +110,7 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
         findings.push({
           rule: problem.rule,
           span: spanOf(root, ["chat_template_path"], "value"),
-          message: `${template}:${line + 1}:${character + 1}: ${problem.message}`,
+          message: `${shortened(template)}:${line + 1}:${character + 1}: ${problem.message}`,
         });
       }
     }
@@ -116,7 +120,7 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
       findings.push({
         rule: "missing-key",
         span: spanOf(root, ["stage"], "key"),
-        message: `\`stage: sft\` needs \`chat_template_path\`: the tokenizer ${from} carries no chat template. Built in: ${builtInTemplateNames.map((name) => `\`${name}\``).join(", ")}.`,
+        message: `\`stage: sft\` needs \`chat_template_path\`: the tokenizer ${shownPath(from)} carries no chat template. Built in: ${builtInTemplateNames.map((name) => `\`${name}\``).join(", ")}.`,
       });
     }
   }
@@ -126,9 +130,17 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
       const kind = files.kind(resolve(folder, entry.path));
       if (kind === null) notFound(pathKey, "The dataset", entry.path);
       else if (kind === "directory") {
-        report(pathKey, `\`${entry.path}\` is a folder; a dataset is a \`.jsonl\` or \`.json\` file.`);
+        report(
+          pathKey,
+          `\`${shortened(entry.path)}\` is a folder; a dataset is a \`.jsonl\` or \`.json\` file.`,
+        );
       }
     }
   }
   return findings;
+}
+
+/** A path's end says most. */
+function shownPath(path: string): string {
+  return path.length > 200 ? `…${path.slice(-200)}` : path;
 }

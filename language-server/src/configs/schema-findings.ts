@@ -4,7 +4,8 @@ import { foreignSource, ourName } from "./foreign-keys";
 import { type KeyPath, nodeAt, spanOf } from "./key-path";
 import { nearest } from "./nearest";
 import { topLevelKeys, trainingConfigSchema } from "./schema";
-import { wholeLines, type YamlMapping, type YamlNode } from "./yaml-tree";
+import { shortened } from "./shortened";
+import { wholeLines, type YamlEntry, type YamlMapping, type YamlNode } from "./yaml-tree";
 
 /** Turns what zod found into findings in the words and at the place of the person who wrote the config. */
 export function schemaFindings(
@@ -22,8 +23,9 @@ function issueFindings(text: string, root: YamlMapping, issue: z.core.$ZodIssue,
   const span = spanOf(root, path, "value");
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map((key) => unknownKey(text, root, path, key));
+      return unknownKeys(text, root, path, issue.keys);
     case "invalid_union": {
+      if (!node) return [missingKey(root, path)];
       const branch = closestBranch(issue.errors, node);
       if (branch) return branch.flatMap((inner) => issueFindings(text, root, inner, path));
       return [wrongType(span, name, expectedOf(issue.errors), node)];
@@ -108,35 +110,46 @@ function expectedOf(branches: readonly (readonly z.core.$ZodIssue[])[]): string 
   return [...new Set(names)].join(" or ");
 }
 
-function unknownKey(text: string, root: YamlMapping, path: KeyPath, key: string): Finding {
-  const span = spanOf(root, [...path, key], "key");
+function unknownKeys(text: string, root: YamlMapping, path: KeyPath, keys: readonly string[]): Finding[] {
   const parent = nodeAt(root, path);
-  const entry =
-    parent?.kind === "mapping" ? parent.entries.find((candidate) => candidate.key === key) : undefined;
-  const present = new Set(parent?.kind === "mapping" ? parent.entries.map((candidate) => candidate.key) : []);
+  if (parent?.kind !== "mapping") return [];
+  const entries = new Map(parent.entries.map((entry) => [entry.key, entry]));
+  const known = path.length === 0 ? topLevelKeys : keysAt(path);
+  return keys.flatMap((key) => {
+    const entry = entries.get(key);
+    return entry ? [unknownKey(text, entry, path, known, entries)] : [];
+  });
+}
+
+/** @param siblings the entries of the same mapping: what is there already is not suggested */
+function unknownKey(
+  text: string,
+  { key, keySpan, span }: YamlEntry,
+  path: KeyPath,
+  known: readonly string[],
+  siblings: ReadonlyMap<string, YamlEntry>,
+): Finding {
   const atTop = path.length === 0;
   const fixes: FindingFix[] = [];
-  const known = atTop ? topLevelKeys : keysAt(path);
   const translated = atTop ? ourName(key) : null;
   const source = atTop && !translated ? foreignSource(key) : null;
   const suggestion = source ? null : (translated ?? nearest(key, known));
-  if (suggestion && !present.has(suggestion)) {
-    fixes.push({ title: `Replace with \`${suggestion}\``, edits: [{ span, newText: suggestion }] });
+  if (suggestion && !siblings.has(suggestion)) {
+    fixes.push({ title: `Replace with \`${suggestion}\``, edits: [{ span: keySpan, newText: suggestion }] });
   }
-  if (entry) {
-    fixes.push({ title: `Remove \`${key}\``, edits: [{ span: wholeLines(text, entry.span), newText: "" }] });
-  }
+  const shownKey = shortened(key);
+  fixes.push({ title: `Remove \`${shownKey}\``, edits: [{ span: wholeLines(text, span), newText: "" }] });
   const what = source
-    ? `\`${key}\` is a key of ${source} that Ziptie does not read.`
+    ? `\`${shownKey}\` is a key of ${source} that Ziptie does not read.`
     : atTop
-      ? `Ziptie has no key \`${key}\`.`
-      : `\`${keyName(path)}\` has no key \`${key}\`.`;
+      ? `Ziptie has no key \`${shownKey}\`.`
+      : `\`${keyName(path)}\` has no key \`${shownKey}\`.`;
   const instead = !suggestion
     ? " Remove it."
     : translated
       ? ` Here it is \`${suggestion}\`.`
       : ` Did you mean \`${suggestion}\`?`;
-  return { rule: "unknown-key", span, message: what + instead, fixes };
+  return { rule: "unknown-key", span: keySpan, message: what + instead, fixes };
 }
 
 function missingKey(root: YamlMapping, path: KeyPath): Finding {
@@ -217,8 +230,7 @@ function shown(node: YamlNode | null): string {
   if (!node) return "absent";
   if (node.kind === "mapping") return "a mapping";
   if (node.kind === "sequence") return "a list";
-  const text = String(node.value);
-  const short = text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  const short = shortened(String(node.value));
   return node.quoted ? `\`"${short}"\`` : `\`${short}\``;
 }
 

@@ -10,6 +10,7 @@ import {
   Scalar,
 } from "yaml";
 import type { Finding, Span } from "../text/span";
+import { shortened } from "./shortened";
 
 /** A YAML document as a plain tree with spans: aliases resolved, duplicate keys found, sizes bounded. */
 export type YamlNode = YamlScalar | YamlSequence | YamlMapping;
@@ -47,9 +48,9 @@ export interface YamlReading {
 }
 
 /** Characters; more is no training config and would only take time. */
-const longestConfig = 256 * 1024;
+const longestConfig = 64 * 1024;
 /** Nodes after aliases are resolved: ten aliases of ten aliases of … must not fill the memory. */
-const mostNodes = 20_000;
+const mostNodes = 5_000;
 const deepestNesting = 50;
 
 const syntax = "yaml-syntax";
@@ -141,14 +142,14 @@ class TreeReader {
     const span = this.#span(node) ?? fallback;
     if (++this.#nodes > mostNodes) {
       throw new UnreadableYaml(
-        `With its aliases resolved this file has more than ${mostNodes} values; it is not checked.`,
+        `With its aliases resolved this file has more than ${mostNodes} values, which no training config has; it is not checked.`,
         fallback,
       );
     }
     if (depth > deepestNesting) throw new UnreadableYaml(deepMessage, span);
     if (isAlias(node)) {
       const target = node.resolve(this.document);
-      if (!target) throw new UnreadableYaml(`No anchor \`&${node.source}\` stands above.`, span);
+      if (!target) throw new UnreadableYaml(`No anchor \`&${shortened(node.source)}\` stands above.`, span);
       return moved(this.#node(target, span, depth + 1), span);
     }
     if (isMap(node)) return { kind: "mapping", entries: this.#entries(node.items, span, depth), span };
@@ -185,9 +186,12 @@ class TreeReader {
         this.findings.push({
           rule: "duplicate-key",
           span: keySpan,
-          message: `\`${key}\` stands here a second time; readers take one of the two and say nothing. Remove one.`,
+          message: `\`${shortened(key)}\` stands here a second time; readers take one of the two and say nothing. Remove one.`,
           fixes: [
-            { title: `Remove this \`${key}\``, edits: [{ span: wholeLines(this.text, span), newText: "" }] },
+            {
+              title: `Remove this \`${shortened(key)}\``,
+              edits: [{ span: wholeLines(this.text, span), newText: "" }],
+            },
           ],
         });
         continue;
@@ -263,5 +267,6 @@ function firstLineEnd(text: string): number {
 }
 
 function sentence(message: string): string {
-  return /[.!?]$/.test(message) ? message : `${message}.`;
+  const short = shortened(message);
+  return /[.!?…]$/.test(short) ? short : `${short}.`;
 }

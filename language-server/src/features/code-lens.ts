@@ -18,7 +18,7 @@ const patience = 10_000;
 const top = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
 
 /** Above a config's first line: `▶ Start`, `Plan`, and what the plan comes to. */
-export function register({ connection, documents, settings, worker }: ServerContext): void {
+export function register({ connection, documents, settings, worker, ready }: ServerContext): void {
   const summaries = new Map<string, { stamp: string; summary: Promise<PlanSummary | Refusal> }>();
 
   const summaryOf = (uri: string, path: string, text: string, plan: TrainingPlan) => {
@@ -55,6 +55,7 @@ export function register({ connection, documents, settings, worker }: ServerCont
   });
 
   connection.onCodeLensResolve(async (lens): Promise<CodeLens> => {
+    await ready;
     const uri = (lens.data as { uri?: unknown } | undefined)?.uri;
     const document = typeof uri === "string" ? documents.get(uri) : undefined;
     const path = document && pathOfUri(document.uri);

@@ -11,8 +11,10 @@ export interface ServerContext {
   readonly documents: OpenDocuments;
   /** Absolute paths of the workspace's folders, as they are now. */
   readonly workspaceFolders: () => readonly string[];
-  /** As they are now. */
+  /** As they are now; the defaults until `ready`. */
   readonly settings: () => Settings;
+  /** Settles when the client's settings have been read: a request may come before them. */
+  readonly ready: Promise<void>;
   onDidChangeSettings(listener: (settings: Settings) => void): void;
   /** Called when the client is ready for requests, with what it can do. */
   onInitialized(listener: (client: ClientCapabilities) => void | Promise<void>): void;

@@ -8,8 +8,9 @@ import { pathOfUri } from "./open-documents";
 
 /** After each dataset row on the screen: its tokens, and how many of them are trained. */
 export function register(context: ServerContext): void {
-  const { connection, documents, configs, worker } = context;
+  const { connection, documents, configs, worker, ready } = context;
   connection.languages.inlayHint.on(async ({ textDocument, range }, token): Promise<InlayHint[]> => {
+    await ready;
     const document = documents.get(textDocument.uri);
     const path = pathOfUri(textDocument.uri);
     if (!document || path === null || kindOf(document) !== "dataset") return [];

@@ -53,6 +53,10 @@ export function serve(
   const settingsListeners: ((settings: Settings) => void)[] = [];
   const shutdownListeners: (() => void)[] = [() => worker.dispose()];
   const initializedListeners: ((client: ClientCapabilities) => void | Promise<void>)[] = [];
+  let isReady = () => {};
+  const ready = new Promise<void>((resolve) => {
+    isReady = resolve;
+  });
   let settings = defaultSettings;
   let folders: string[] = [];
   let client: InitializeParams["capabilities"] = {};
@@ -64,6 +68,7 @@ export function serve(
     },
     documents,
     worker,
+    ready,
     workspaceFolders: () => folders,
     settings: () => settings,
     onDidChangeSettings: (listener) => settingsListeners.push(listener),
@@ -91,13 +96,15 @@ export function serve(
     };
   });
 
-  const readSettings = async () => {
-    if (!client.workspace?.configuration) return;
-    settings = parseSettings(await connection.workspace.getConfiguration("ziptie"));
+  /** @param pushed what a client that cannot be asked sends along */
+  const readSettings = async (pushed?: unknown) => {
+    const pulled = client.workspace?.configuration && connection.workspace.getConfiguration("ziptie");
+    settings = parseSettings(pulled ? await pulled : pushed);
     for (const listener of settingsListeners) listener(settings);
   };
 
   connection.onInitialized(async () => {
+    await readSettings().finally(isReady);
     if (client.workspace?.workspaceFolders) {
       connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
         const gone = new Set(removed.map((folder) => pathOfUri(folder.uri)));
@@ -110,10 +117,9 @@ export function serve(
     if (client.workspace?.didChangeConfiguration?.dynamicRegistration) {
       await connection.client.register(DidChangeConfigurationNotification.type, { section: "ziptie" });
     }
-    await readSettings();
     for (const listener of initializedListeners) await listener(client);
   });
-  connection.onDidChangeConfiguration(readSettings);
+  connection.onDidChangeConfiguration(({ settings }) => readSettings(settings?.ziptie));
   connection.onShutdown(() => {
     for (const listener of shutdownListeners) listener();
   });

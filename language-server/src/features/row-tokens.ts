@@ -17,11 +17,12 @@ export function register(context: ServerContext): void {
 
 /** The row at a position as training would see it, or why that cannot be shown. */
 export async function tokensOfRow(
-  { documents, configs, worker }: ServerContext,
+  { documents, configs, worker, ready }: ServerContext,
   uri: string,
   position: Position,
   token?: CancellationToken,
 ): Promise<RowTokens | Refusal> {
+  await ready;
   const document = documents.get(uri);
   const path = pathOfUri(uri);
   if (!document || path === null || kindOf(document) !== "dataset") {

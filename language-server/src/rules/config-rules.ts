@@ -4,6 +4,7 @@ import { nearest } from "../configs/nearest";
 import type { ConfigReading } from "../configs/read-config";
 import { readConfig } from "../configs/read-config";
 import { resolveTrainingPlan } from "../configs/resolve-plan";
+import { shortened } from "../configs/shortened";
 import type { TrainingPlan } from "../configs/training-plan";
 import type { Range } from "../protocol";
 import { LineIndex } from "../text/line-index";
@@ -36,7 +37,7 @@ export function ruleBlockFindings(reading: ConfigReading): Finding[] {
     findings.push({
       rule: "unknown-key",
       span,
-      message: `There is no rule \`${key}\`.${meant ? ` Did you mean \`${meant}\`?` : ""}`,
+      message: `There is no rule \`${shortened(key)}\`.${meant ? ` Did you mean \`${meant}\`?` : ""}`,
       fixes: meant ? [{ title: `Replace with \`${meant}\``, edits: [{ span, newText: meant }] }] : [],
     });
   }
