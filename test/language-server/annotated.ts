@@ -76,7 +76,8 @@ export function parseAnnotated(source: string, eol = "\n"): AnnotatedText {
       if (kept.length > 0) offset += (kept.at(-1) ?? "").length + eol.length;
       const mark = line.indexOf(cursorMark);
       if (mark >= 0) {
-        if (cursor !== undefined) throw new Error("More than one $0.");
+        if (cursor !== undefined || line.indexOf(cursorMark, mark + 1) >= 0)
+          throw new Error("More than one $0.");
         cursor = offset + mark;
       }
       columns = columnsOf(line, offset, mark);
