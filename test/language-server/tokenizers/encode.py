@@ -1,22 +1,28 @@
-"""Encodes texts with HF tokenizers and transformers. stdin: {"file", "texts"} or {"file", "template", "conversations"}; stdout: JSON."""
+"""
+Encodes texts with HF tokenizers, and conversations with transformers.
+
+stdin: a list of {"file", "texts", "special"} or {"file", "template", "conversations"}; stdout: their answers, as JSON.
+"""
 
 import json
 import sys
 
 from tokenizers import Tokenizer
 
-request = json.load(sys.stdin)
-if "texts" in request:
+
+def encode_texts(request):
     tokenizer = Tokenizer.from_file(request["file"])
     tokenizer.no_truncation()
     tokenizer.no_padding()
     encodings = tokenizer.encode_batch(request["texts"], add_special_tokens=request["special"])
-    answer = [{"ids": e.ids, "offsets": e.offsets} for e in encodings]
-else:
+    return [{"ids": e.ids, "offsets": e.offsets} for e in encodings]
+
+
+def encode_conversations(request):
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=request["file"], bos_token="<s>", eos_token="</s>", unk_token="<unk>")
-    answer = []
+    answers = []
     for messages in request["conversations"]:
         encoded = tokenizer.apply_chat_template(
             messages,
@@ -24,5 +30,9 @@ else:
             return_assistant_tokens_mask=True,
             return_dict=True,
         )
-        answer.append({"ids": encoded["input_ids"], "mask": encoded["assistant_masks"]})
-json.dump(answer, sys.stdout)
+        answers.append({"ids": encoded["input_ids"], "mask": encoded["assistant_masks"]})
+    return answers
+
+
+requests = json.load(sys.stdin)
+json.dump([(encode_texts if "texts" in r else encode_conversations)(r) for r in requests], sys.stdout)

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { BAILONG_TEMPLATE } from "../../../language-server/src/templates/bailong";
 import { loadTemplate } from "../../../language-server/src/templates/template";
 import { encodeExample } from "../../../language-server/src/tokenizers/example";
@@ -24,15 +24,16 @@ const missing = !existsSync(python)
     ? " (skipped: ../shared/data is absent)"
     : "";
 
-function ask<Answer>(request: object): Answer {
+/** All of one suite's questions at once: starting Python takes longer than answering. */
+function ask<Answer>(requests: object[]): Answer[] {
   const result = spawnSync(python, [join(import.meta.dirname, "encode.py")], {
-    input: JSON.stringify(request),
+    input: JSON.stringify(requests),
     encoding: "utf8",
     env: { ...process.env, TRANSFORMERS_VERBOSITY: "error", HF_HUB_OFFLINE: "1" },
     maxBuffer: 1 << 28,
   });
   if (result.status !== 0) throw new Error(result.stderr);
-  return JSON.parse(result.stdout) as Answer;
+  return JSON.parse(result.stdout) as Answer[];
 }
 
 const ODD_TEXTS = [
@@ -56,21 +57,31 @@ function udSentences(): string[] {
 }
 
 describe.skipIf(missing !== "")(`tokens are those of Python's tokenizers${missing}`, () => {
-  it.each(Object.entries(files))("with %s tokenizer", { timeout: 120_000 }, async (_, file) => {
-    const texts = [...ODD_TEXTS, ...udSentences()];
+  type Answer = { ids: number[]; offsets: [number, number][] }[];
+  let texts: string[];
+  const answers = new Map<string, Answer>();
+  beforeAll(() => {
+    texts = [...ODD_TEXTS, ...udSentences()];
+    const asked = Object.values(files).flatMap((file) => [false, true].map((special) => ({ file, special })));
+    const given = ask<Answer>(asked.map((request) => ({ ...request, texts })));
+    for (const [index, { file, special }] of asked.entries()) {
+      answers.set(`${file} ${special}`, given[index] as Answer);
+    }
+  }, 300_000);
+
+  it.each(Object.entries(files))("with %s tokenizer", { timeout: 60_000 }, async (_, file) => {
     const tokenizer = await loadTokenizer(file);
     for (const special of [false, true]) {
-      const expected = ask<{ ids: number[]; offsets: [number, number][] }[]>({ file, texts, special });
+      const expected = answers.get(`${file} ${special}`);
       const encoded = await tokenizer.encodeBatch(texts, { addSpecialTokens: special });
       for (const [index, text] of texts.entries()) {
-        const [ours, theirs] = [encoded[index], expected[index]];
+        const [ours, theirs] = [encoded[index], expected?.[index]];
         expect(Array.from(ours?.ids ?? []), text).toEqual(theirs?.ids);
         // Code points to UTF-16, the slow and obvious way.
         const units = [0];
         for (const character of text) units.push((units.at(-1) as number) + character.length);
-        expect(Array.from(ours?.spans ?? []), text).toEqual(
-          theirs?.offsets.flat().map((offset) => units[offset]),
-        );
+        const offsets = theirs?.offsets.flat().map((offset) => units[offset]);
+        expect(Array.from(ours?.spans ?? []), text).toEqual(offsets);
       }
     }
   });
@@ -87,31 +98,31 @@ describe.skipIf(missing !== "")(`loss masks are transformers' assistant masks${m
     bailong: BAILONG_TEMPLATE,
     "text around the answer": `{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}A:{% generation %}{{ m.content }}{{ eos_token }}{% endgeneration %}|{% else %}U:{{ m.content }}|{% endif %}{% endfor %}`,
   };
-  for (const [fileName, file] of Object.entries(files)) {
-    it.each(Object.entries(templates))(
-      `${fileName} tokenizer, %s`,
-      { timeout: 120_000 },
-      async (_, source) => {
-        const messages = conversations.map((contents) => conversation(...contents).conversation.turns);
-        const request = messages.map((turns) => turns.map(({ role, content }) => ({ role, content })));
-        const expected = ask<{ ids: number[]; mask: number[] }[]>({
-          file,
-          template: source,
-          conversations: request,
-        });
-        const tokenizer = await loadTokenizer(file);
-        for (const [index, contents] of conversations.entries()) {
-          const encoded = await encodeExample(
-            conversation(...contents),
-            loadTemplate(source, "t"),
-            tokenizer,
-          );
-          expect(Array.from(encoded.ids), encoded.text).toEqual(expected[index]?.ids);
-          expect(Array.from(encoded.lossMask), encoded.text).toEqual(expected[index]?.mask);
-        }
-      },
+  const cases = Object.entries(files).flatMap(([fileName, file]) =>
+    Object.entries(templates).map(([name, template]) => ({
+      name: `${fileName} tokenizer, ${name}`,
+      file,
+      template,
+    })),
+  );
+  type Answer = { ids: number[]; mask: number[] }[];
+  let answers: Answer[];
+  beforeAll(() => {
+    const messages = conversations.map((contents) =>
+      conversation(...contents).conversation.turns.map(({ role, content }) => ({ role, content })),
     );
-  }
+    answers = ask<Answer>(cases.map(({ file, template }) => ({ file, template, conversations: messages })));
+  }, 300_000);
+
+  it.each(cases.map((each, index) => ({ ...each, index })))("$name", async ({ file, template, index }) => {
+    const tokenizer = await loadTokenizer(file);
+    for (const [number, contents] of conversations.entries()) {
+      const encoded = await encodeExample(conversation(...contents), loadTemplate(template, "t"), tokenizer);
+      const expected = answers[index]?.[number];
+      expect(Array.from(encoded.ids), encoded.text).toEqual(expected?.ids);
+      expect(Array.from(encoded.lossMask), encoded.text).toEqual(expected?.mask);
+    }
+  });
 });
 
 describe.skipIf(!existsSync(shared))("published counts", () => {
