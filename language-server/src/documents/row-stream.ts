@@ -51,18 +51,39 @@ export async function* streamRows(
   options: RowStreamOptions = {},
 ): AsyncGenerator<StreamedRow, void, undefined> {
   options.signal?.throwIfAborted();
-  const { size } = await stat(path);
-  const layout = new RowReader(decodeUtf8(await headOf(path)).text).layout;
-  if (layout === "lines") yield* streamLines(path, size, options);
-  else {
-    if (size > maxHeldBytes) {
-      throw new UnreadableDatasetError(
-        path,
-        `a JSON array of ${mebibytes(size)}; above ${mebibytes(maxHeldBytes)} rows must stand one a line (JSONL).`,
-      );
+  for await (const block of blocksOf(path, options)) {
+    for (const row of rowsOf(block)) {
+      options.signal?.throwIfAborted();
+      yield row;
     }
-    yield* wholeFile(path, size, options);
   }
+}
+
+/** A part of a file that holds whole rows. */
+interface Block {
+  readonly reader: RowReader;
+  readonly firstLine: number;
+  /** Those of the bytes. */
+  readonly findings: readonly Finding[];
+}
+
+async function* blocksOf(path: string, options: RowStreamOptions): AsyncGenerator<Block, void, undefined> {
+  const { size } = await stat(path);
+  const { layout } = new RowReader(decodeUtf8(await headOf(path)).text);
+  if (layout === "lines") {
+    yield* blocksOfLines(path, size, options);
+    return;
+  }
+  if (size > maxHeldBytes) {
+    throw new UnreadableDatasetError(
+      path,
+      `a JSON array of ${mebibytes(size)}; above ${mebibytes(maxHeldBytes)} rows must stand one a line (JSONL).`,
+    );
+  }
+  const chunks: Buffer[] = [];
+  for await (const chunk of bytesOf(path, size, options)) chunks.push(chunk);
+  const { text, findings } = decodeUtf8(Buffer.concat(chunks));
+  yield { reader: new RowReader(text), firstLine: 0, findings };
 }
 
 async function headOf(path: string): Promise<Uint8Array> {
@@ -75,22 +96,11 @@ async function headOf(path: string): Promise<Uint8Array> {
   }
 }
 
-async function* wholeFile(
+async function* blocksOfLines(
   path: string,
   size: number,
   options: RowStreamOptions,
-): AsyncGenerator<StreamedRow> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of bytesOf(path, size, options)) chunks.push(chunk);
-  const { text, findings } = decodeUtf8(Buffer.concat(chunks));
-  yield* rowsOf(new RowReader(text), 0, findings, options.signal);
-}
-
-async function* streamLines(
-  path: string,
-  size: number,
-  options: RowStreamOptions,
-): AsyncGenerator<StreamedRow> {
+): AsyncGenerator<Block, void, undefined> {
   let rest: Buffer[] = [];
   let held = 0;
   let line = 0;
@@ -99,18 +109,24 @@ async function* streamLines(
     if (cut < 0) {
       rest.push(chunk);
       held += chunk.length;
-      if (held > maxHeldBytes)
-        throw new UnreadableDatasetError(
-          path,
-          `line ${line + 1} or a later one does not end within ${mebibytes(maxHeldBytes)}.`,
-        );
-      continue;
+      if (held <= maxHeldBytes) continue;
+      throw new UnreadableDatasetError(
+        path,
+        `a line after line ${line} does not end within ${mebibytes(maxHeldBytes)}.`,
+      );
     }
-    line += yield* blockOf(Buffer.concat([...rest, chunk.subarray(0, cut)]), line, true, options.signal);
+    const block = blockOf(Buffer.concat([...rest, chunk.subarray(0, cut)]), line, true);
+    yield block;
+    line += new LineIndex(block.reader.text).lineCount - 1;
     rest = [chunk.subarray(cut)];
     held = chunk.length - cut;
   }
-  yield* blockOf(Buffer.concat(rest), line, false, options.signal);
+  yield blockOf(Buffer.concat(rest), line, false);
+}
+
+function blockOf(bytes: Buffer, firstLine: number, continues: boolean): Block {
+  const { text, findings } = decodeUtf8(bytes);
+  return { reader: new RowReader(text, { layout: "lines", continues }), firstLine, findings };
 }
 
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;
@@ -124,29 +140,15 @@ function lastLineStart(chunk: Buffer): number {
   return -1;
 }
 
-async function* blockOf(
-  block: Buffer,
-  firstLine: number,
-  continues: boolean,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<StreamedRow, number> {
-  if (block.length === 0) return 0;
-  const { text, findings } = decodeUtf8(block);
-  yield* rowsOf(new RowReader(text, { layout: "lines", continues }), firstLine, findings, signal);
-  return new LineIndex(text).lineCount - 1;
-}
-
-async function* rowsOf(
-  reader: RowReader,
-  firstLine: number,
-  byteFindings: readonly Finding[],
-  signal: AbortSignal | undefined,
-): AsyncGenerator<StreamedRow> {
+function* rowsOf({
+  reader,
+  firstLine,
+  findings: byteFindings,
+}: Block): Generator<StreamedRow, void, undefined> {
   const { text } = reader;
   const waiting = [...reader.findings, ...byteFindings].sort((a, b) => a.span.start - b.span.start);
   let given = 0;
   for (const row of reader.rows()) {
-    signal?.throwIfAborted();
     const from = given;
     while (given < waiting.length && (waiting[given]?.span.start ?? 0) < row.next) given++;
     yield { row, text, firstLine, findings: [...waiting.slice(from, given), ...row.findings] };

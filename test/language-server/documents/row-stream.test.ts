@@ -38,7 +38,7 @@ describe("streamRows", () => {
       '{"a": 1, "a": 2}\n',
     ];
     let text = "\ufeff";
-    for (let row = 0; text.length < 2_300_000; row++) text += kinds[(row * row + (row >> 3)) % kinds.length];
+    for (let row = 0; text.length < 1_300_000; row++) text += kinds[(row * row + (row >> 3)) % kinds.length];
     const reader = new RowReader(text);
     const lines = new LineIndex(text);
     const whole = [...reader.rows()].map((row, index) => ({
@@ -85,7 +85,7 @@ describe("streamRows", () => {
   });
 
   it("tells how far it is", async () => {
-    const path = write("progress.jsonl", '{"text": "a"}\n'.repeat(200_000));
+    const path = write("progress.jsonl", '{"text": "a"}\n'.repeat(100_000));
     const told: number[] = [];
     for await (const _row of streamRows(path, { onProgress: (read, total) => told.push(read / total) }));
     expect(told.at(-1)).toBe(1);
