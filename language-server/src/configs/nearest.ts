@@ -7,7 +7,10 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   let best: string | null = null;
   let least = Math.max(1, Math.floor(plain.length * 0.34)) + 1;
   for (const candidate of candidates) {
-    const away = distance(plain, normalised(candidate));
+    const other = normalised(candidate);
+    // Letters in the wrong order are one mistake, not two.
+    const away =
+      sorted(plain) === sorted(other) ? Math.min(1, distance(plain, other)) : distance(plain, other);
     if (away < least) {
       least = away;
       best = candidate;
@@ -19,4 +22,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
 /** `maxLength`, `max-length` and `max_length` are one word. */
 function normalised(word: string): string {
   return word.toLowerCase().replace(/[-_.\s]/g, "");
+}
+
+function sorted(word: string): string {
+  return [...word].sort().join("");
 }
