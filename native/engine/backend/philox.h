@@ -1,13 +1,14 @@
 #pragma once
-// Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011):
-// random bits are a function of a key and a counter, so they depend on no order of execution.
+// Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"
+// (2011): random bits are a function of a key and a counter, so they depend on no order of execution.
 
 #include <array>
 #include <cstdint>
 
 namespace ziptie {
 
-/// The state word-wise, `Lanes` independent counters side by side so that a compiler can keep each word in one vector.
+/// The state word-wise, `Lanes` independent counters side by side so that a compiler can keep each word in
+/// one vector.
 template <int Lanes>
 using PhiloxBlock = std::array<std::array<std::uint32_t, Lanes>, 4>;
 

@@ -7,7 +7,8 @@
 namespace ziptie {
 
 std::vector<std::uint32_t> generate_greedy(Llama& model, std::span<const std::uint32_t> prompt_ids,
-                                           std::int64_t max_new_tokens, std::span<const std::uint32_t> stop_ids,
+                                           std::int64_t max_new_tokens,
+                                           std::span<const std::uint32_t> stop_ids,
                                            const std::function<bool(std::uint32_t)>& on_token) {
   const LlamaConfig& config = model.config();
   const auto prompt = static_cast<std::int64_t>(prompt_ids.size());
@@ -16,7 +17,8 @@ std::vector<std::uint32_t> generate_greedy(Llama& model, std::span<const std::ui
     throw std::invalid_argument("the prompt has " + std::to_string(prompt) + " tokens, the model has " +
                                 std::to_string(config.max_position_embeddings) + " positions: none is left");
   // The last token is never run, so it needs no room.
-  const std::int64_t limit = std::clamp<std::int64_t>(max_new_tokens, 0, config.max_position_embeddings - prompt);
+  const std::int64_t limit =
+      std::clamp<std::int64_t>(max_new_tokens, 0, config.max_position_embeddings - prompt);
   std::vector<std::uint32_t> generated;
   if (limit == 0) return generated;
   KvCache cache = model.make_cache(prompt + limit - 1);

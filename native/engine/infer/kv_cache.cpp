@@ -5,7 +5,8 @@
 
 namespace ziptie {
 
-KvCache::KvCache(Backend& backend, DType dtype, std::int64_t layers, std::int64_t capacity, std::int64_t kv_width)
+KvCache::KvCache(Backend& backend, DType dtype, std::int64_t layers, std::int64_t capacity,
+                 std::int64_t kv_width)
     : dtype_(dtype), capacity_(capacity), kv_width_(kv_width) {
   if (layers <= 0 || capacity <= 0 || kv_width <= 0)
     throw std::invalid_argument("a KV cache needs layers, room for tokens and a width");
@@ -21,8 +22,9 @@ void KvCache::truncate(std::int64_t length) {
 
 void KvCache::advance(std::int64_t tokens) {
   if (tokens < 0 || tokens > capacity_ - length_)
-    throw std::length_error("the KV cache holds " + std::to_string(length_) + " of " + std::to_string(capacity_) +
-                            " tokens, so " + std::to_string(tokens) + " more do not fit");
+    throw std::length_error("the KV cache holds " + std::to_string(length_) + " of " +
+                            std::to_string(capacity_) + " tokens, so " + std::to_string(tokens) +
+                            " more do not fit");
   length_ += tokens;
 }
 

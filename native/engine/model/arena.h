@@ -6,7 +6,8 @@
 
 namespace ziptie {
 
-/// Memory of one pass over a batch: handed out in order, taken back all at once. The second pass of a size allocates nothing.
+/// Memory of one pass over a batch: handed out in order, taken back all at once. The second pass of a size
+/// allocates nothing.
 class Arena {
  public:
   explicit Arena(Backend& backend) : backend_(backend) {}

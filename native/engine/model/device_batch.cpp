@@ -11,9 +11,10 @@ void check(const Batch& batch, std::int64_t vocab_size) {
   const auto& ids = batch.input_ids;
   const auto& offsets = batch.sequence_offsets;
   if (batch.loss_mask.size() != ids.size())
-    throw std::invalid_argument("loss_mask has " + std::to_string(batch.loss_mask.size()) + " tokens, input_ids has " +
-                                std::to_string(ids.size()));
-  if (offsets.empty() || offsets.front() != 0 || offsets.back() != ids.size() || !std::ranges::is_sorted(offsets))
+    throw std::invalid_argument("loss_mask has " + std::to_string(batch.loss_mask.size()) +
+                                " tokens, input_ids has " + std::to_string(ids.size()));
+  if (offsets.empty() || offsets.front() != 0 || offsets.back() != ids.size() ||
+      !std::ranges::is_sorted(offsets))
     throw std::invalid_argument("sequence_offsets does not rise from 0 to the number of tokens, " +
                                 std::to_string(ids.size()));
   const auto unknown = std::ranges::find_if(ids, [&](std::uint32_t id) { return id >= vocab_size; });

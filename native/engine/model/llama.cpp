@@ -13,7 +13,8 @@ namespace ziptie {
 
 namespace {
 
-/// What one layer's backward needs of its forward. Norms' outputs and SwiGLU's output are cheap and computed again.
+/// What one layer's backward needs of its forward. Norms' outputs and SwiGLU's output are cheap and computed
+/// again.
 struct LayerActivations {
   Tensor input;      ///< residual stream before attention
   Tensor qkv;        ///< rotated
@@ -32,8 +33,13 @@ std::uint64_t dropout_key(const StepKey& key) {
 
 struct Llama::State {
   State(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend, DType dtype)
-      : config(config), adapter(adapter), backend(backend), dtype(dtype), weights(config, adapter, backend, dtype),
-        layout{config.num_attention_heads, config.num_key_value_heads, config.head_dim}, arena(backend) {}
+      : config(config),
+        adapter(adapter),
+        backend(backend),
+        dtype(dtype),
+        weights(config, adapter, backend, dtype),
+        layout{config.num_attention_heads, config.num_key_value_heads, config.head_dim},
+        arena(backend) {}
 
   LlamaConfig config;
   std::optional<AdapterConfig> adapter;
@@ -53,18 +59,21 @@ struct Llama::State {
   void reach(std::int64_t positions);
 
   LayerActivations take_activations(const LlamaLayer& layer, std::int64_t tokens);
-  /// The residual stream after the last layer, as x and what is to be added to it; `kept` has one entry per layer, or one
-  /// for all where nothing is kept. With a cache, the batch is one sequence that follows on it.
+  /// The residual stream after the last layer, as x and what is to be added to it; `kept` has one entry per
+  /// layer, or one for all where nothing is kept. With a cache, the batch is one sequence that follows on it.
   struct Stream {
     Tensor x, addend;
   };
   Stream forward_layers(const DeviceBatch& batch, const Dropout& dropout, std::vector<LayerActivations>& kept,
                         KvCache* cache);
-  void forward_norm(const Tensor& x, const Tensor& addend, const Weight& norm, const Tensor& sum, const Tensor& out) {
+  void forward_norm(const Tensor& x, const Tensor& addend, const Weight& norm, const Tensor& sum,
+                    const Tensor& out) {
     backend.rmsnorm_residual_forward(x, addend, norm.value, config.rms_norm_eps, sum, out);
   }
-  void backward_norm(const Tensor& x, const Weight& norm, const Tensor& gradient_out, const Tensor& gradient_x) {
-    backend.rmsnorm_backward(x, norm.value, config.rms_norm_eps, gradient_out, gradient_x, norm.gradient_or_none());
+  void backward_norm(const Tensor& x, const Weight& norm, const Tensor& gradient_out,
+                     const Tensor& gradient_x) {
+    backend.rmsnorm_backward(x, norm.value, config.rms_norm_eps, gradient_out, gradient_x,
+                             norm.gradient_or_none());
   }
   /// Turns `gradient`, d/d(output of the layer), into d/d(its input).
   void backward_layer(const LlamaLayer& layer, const LayerActivations& kept, const DeviceBatch& batch,
@@ -134,7 +143,8 @@ Llama::State::Stream Llama::State::forward_layers(const DeviceBatch& batch, cons
     backend.linear_forward(normed, layer.qkv.linear, dropout, a.qkv, a.qkv_hidden);
     backend.rope(a.qkv, batch.positions, rope_table, layout, Rotation::forward);
     if (cache)
-      backend.attention_cached(a.qkv, layout, cache->length(), cache->keys(index), cache->values(index), a.attention);
+      backend.attention_cached(a.qkv, layout, cache->length(), cache->keys(index), cache->values(index),
+                               a.attention);
     else
       backend.attention_varlen_forward(a.qkv, batch.sequences, layout, a.attention, a.log_sum);
     backend.linear_forward(a.attention, layer.o.linear, dropout, delta, a.o_hidden);
@@ -148,8 +158,9 @@ Llama::State::Stream Llama::State::forward_layers(const DeviceBatch& batch, cons
   return stream;
 }
 
-void Llama::State::backward_layer(const LlamaLayer& layer, const LayerActivations& kept, const DeviceBatch& batch,
-                                  const Dropout& dropout, const Tensor& gradient, bool input_needed) {
+void Llama::State::backward_layer(const LlamaLayer& layer, const LayerActivations& kept,
+                                  const DeviceBatch& batch, const Dropout& dropout, const Tensor& gradient,
+                                  bool input_needed) {
   const std::int64_t tokens = batch.tokens();
   const Arena::Mark mark = arena.mark();
   const Tensor normed = take(tokens, config.hidden_size), gradient_normed = take(tokens, config.hidden_size);
@@ -159,7 +170,8 @@ void Llama::State::backward_layer(const LlamaLayer& layer, const LayerActivation
     const Tensor gradient_activated = take(tokens, config.intermediate_size);
     const Tensor activated = take(tokens, config.intermediate_size);
     if (layer.down.trains()) backend.swiglu_forward(kept.gate_up, activated);
-    backend.linear_backward(activated, layer.down.linear, dropout, kept.down_hidden, gradient, gradient_activated);
+    backend.linear_backward(activated, layer.down.linear, dropout, kept.down_hidden, gradient,
+                            gradient_activated);
     backend.swiglu_backward(kept.gate_up, gradient_activated, gradient_gate_up);
     if (layer.gate_up.trains()) forward_norm(kept.middle, {}, layer.post_attention_norm, {}, normed);
     backend.linear_backward(normed, layer.gate_up.linear, dropout, kept.gate_up_hidden, gradient_gate_up,
@@ -169,7 +181,8 @@ void Llama::State::backward_layer(const LlamaLayer& layer, const LayerActivation
   }
   const Tensor gradient_attention = take(tokens, layout.heads * layout.head_dim);
   const Tensor gradient_qkv = take(tokens, layout.row());
-  backend.linear_backward(kept.attention, layer.o.linear, dropout, kept.o_hidden, gradient, gradient_attention);
+  backend.linear_backward(kept.attention, layer.o.linear, dropout, kept.o_hidden, gradient,
+                          gradient_attention);
   backend.attention_varlen_backward(kept.qkv, batch.sequences, layout, kept.attention, kept.log_sum,
                                     gradient_attention, gradient_qkv);
   backend.rope(gradient_qkv, batch.positions, rope_table, layout, Rotation::backward);
@@ -204,8 +217,10 @@ Loss Llama::State::run(const Batch& batch, double scale, const Dropout& dropout,
     backend.fill_zero(gradient);
     backward_norm(last, weights.norm, normed, gradient);
     for (std::size_t index = weights.layers.size(); index-- > 0;)
-      backward_layer(weights.layers[index], kept[index], on_device, dropout, gradient, index > 0 || trains_embedding);
-    if (trains_embedding) backend.embedding_backward(gradient, on_device.input_ids, *weights.embedding.gradient);
+      backward_layer(weights.layers[index], kept[index], on_device, dropout, gradient,
+                     index > 0 || trains_embedding);
+    if (trains_embedding)
+      backend.embedding_backward(gradient, on_device.input_ids, *weights.embedding.gradient);
   }
   return {backend.sum(losses), supervised};
 }
@@ -222,7 +237,8 @@ std::vector<float> Llama::State::to_host(const Tensor& tensor) {
   return values;
 }
 
-Llama::Llama(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend, DType dtype)
+Llama::Llama(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend,
+             DType dtype)
     : state_(std::make_unique<State>(config, adapter, backend, dtype)) {}
 Llama::~Llama() = default;
 Llama::Llama(Llama&&) noexcept = default;
@@ -267,8 +283,8 @@ std::vector<float> Llama::decode(std::span<const std::uint32_t> input_ids, KvCac
   if (input_ids.empty()) throw std::invalid_argument("there is no token to decode");
   if (cache.length() + static_cast<std::int64_t>(input_ids.size()) > cache.capacity())
     throw std::length_error("the KV cache holds " + std::to_string(cache.length()) + " of " +
-                            std::to_string(cache.capacity()) + " tokens, so " + std::to_string(input_ids.size()) +
-                            " more do not fit");
+                            std::to_string(cache.capacity()) + " tokens, so " +
+                            std::to_string(input_ids.size()) + " more do not fit");
   state.arena.reset();
   const std::vector<std::uint8_t> unsupervised(input_ids.size(), 0);
   const std::uint32_t offsets[] = {0, static_cast<std::uint32_t>(input_ids.size())};

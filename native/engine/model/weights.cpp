@@ -12,12 +12,13 @@ namespace ziptie {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> adaptable = {"q_proj", "k_proj",  "v_proj",   "o_proj",
+constexpr std::array<std::string_view, 7> adaptable = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                                        "gate_proj", "up_proj", "down_proj"};
 
 void check(const LlamaConfig& config) {
   const auto positive = [](const char* key, std::int64_t value) {
-    if (value <= 0) throw std::invalid_argument(std::string(key) + ": " + std::to_string(value) + " is not positive");
+    if (value <= 0)
+      throw std::invalid_argument(std::string(key) + ": " + std::to_string(value) + " is not positive");
   };
   positive("hidden_size", config.hidden_size);
   positive("intermediate_size", config.intermediate_size);
@@ -42,7 +43,8 @@ void check(const AdapterConfig& adapter) {
   if (adapter.target_modules.empty()) throw std::invalid_argument("target_modules: names no module");
   for (const std::string& module : adapter.target_modules)
     if (std::ranges::find(adaptable, module) == adaptable.end())
-      throw std::invalid_argument("target_modules: " + module + " is not a linear layer of Llama that can be adapted");
+      throw std::invalid_argument("target_modules: " + module +
+                                  " is not a linear layer of Llama that can be adapted");
 }
 
 /// Rows [first, first + count) of a matrix.
@@ -91,7 +93,8 @@ std::vector<double> uniform_numbers(std::uint64_t key, std::int64_t count, doubl
 
 }  // namespace
 
-Weights::Weights(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend, DType dtype)
+Weights::Weights(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend,
+                 DType dtype)
     : backend_(backend), dtype_(dtype), adapter_(adapter) {
   check(config);
   if (adapter) check(*adapter);
@@ -109,12 +112,14 @@ Weights::Weights(const LlamaConfig& config, const std::optional<AdapterConfig>& 
     LlamaLayer& layer = layers[index];
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const auto stream = static_cast<std::uint32_t>(index * adaptable.size());
-    layer.qkv = make_linear(prefix + "self_attn.",
-                            {{"q_proj", q_width, stream}, {"k_proj", kv_width, stream + 1}, {"v_proj", kv_width, stream + 2}},
-                            hidden);
+    layer.qkv = make_linear(
+        prefix + "self_attn.",
+        {{"q_proj", q_width, stream}, {"k_proj", kv_width, stream + 1}, {"v_proj", kv_width, stream + 2}},
+        hidden);
     layer.o = make_linear(prefix + "self_attn.", {{"o_proj", hidden, stream + 3}}, q_width);
-    layer.gate_up = make_linear(prefix + "mlp.",
-                                {{"gate_proj", intermediate, stream + 4}, {"up_proj", intermediate, stream + 5}}, hidden);
+    layer.gate_up =
+        make_linear(prefix + "mlp.",
+                    {{"gate_proj", intermediate, stream + 4}, {"up_proj", intermediate, stream + 5}}, hidden);
     layer.down = make_linear(prefix + "mlp.", {{"down_proj", hidden, stream + 6}}, intermediate);
     layer.input_norm = make_weight({hidden});
     list(prefix + "input_layernorm.weight", layer.input_norm, false);
@@ -150,10 +155,12 @@ Weight Weights::make_weight(std::initializer_list<std::int64_t> shape) {
   return weight;
 }
 
-AdaptedLinear Weights::make_linear(const std::string& prefix, std::initializer_list<Part> parts, std::int64_t in) {
+AdaptedLinear Weights::make_linear(const std::string& prefix, std::initializer_list<Part> parts,
+                                   std::int64_t in) {
   std::int64_t out = 0, adapted = 0;
   const auto adapts = [&](const Part& part) {
-    return adapter_ && std::ranges::find(adapter_->target_modules, part.name) != adapter_->target_modules.end();
+    return adapter_ &&
+           std::ranges::find(adapter_->target_modules, part.name) != adapter_->target_modules.end();
   };
   for (const Part& part : parts) {
     out += part.out;
@@ -174,7 +181,8 @@ AdaptedLinear Weights::make_linear(const std::string& prefix, std::initializer_l
         {prefix + part.name + ".weight", rows_of(whole.value, first_output, part.out), gradient, true});
     if (adapts(part)) {
       Lora lora{first_output, allocate({part.out, r}), allocate({part.out, r}), 0, part.stream};
-      lora.scale = adapter_->alpha / (adapter_->use_rslora ? std::sqrt(static_cast<double>(r)) : static_cast<double>(r));
+      lora.scale = adapter_->alpha /
+                   (adapter_->use_rslora ? std::sqrt(static_cast<double>(r)) : static_cast<double>(r));
       const std::string name = "base_model.model." + prefix + part.name;
       adapter_parameters_.push_back({name + ".lora_A.weight", rows_of(made.linear.lora_a, first_rank, r),
                                      rows_of(made.linear.gradient_lora_a, first_rank, r), true});

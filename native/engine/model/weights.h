@@ -27,7 +27,7 @@ struct AdaptedLinear {
 
 struct LlamaLayer {
   Weight input_norm, post_attention_norm;
-  AdaptedLinear qkv;      ///< q, k, v
+  AdaptedLinear qkv;  ///< q, k, v
   AdaptedLinear o;
   AdaptedLinear gate_up;  ///< gate, up
   AdaptedLinear down;
@@ -37,7 +37,8 @@ struct LlamaLayer {
 class Weights {
  public:
   /// @throws std::invalid_argument naming the key that cannot be
-  Weights(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend, DType dtype);
+  Weights(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend,
+          DType dtype);
   Weights(const Weights&) = delete;
 
   void initialize_base(std::uint64_t seed, double standard_deviation);

@@ -1,6 +1,6 @@
-// Causal attention in blocks of queries against blocks of keys with a running softmax (Dao et al., "FlashAttention", 2022):
-// the matrix of scores exists one block at a time. Keys are packed transposed, so that the innermost loops run along keys
-// and narrow heads fill whole vectors too.
+// Causal attention in blocks of queries against blocks of keys with a running softmax (Dao et al.,
+// "FlashAttention", 2022): the matrix of scores exists one block at a time. Keys are packed transposed, so
+// that the innermost loops run along keys and narrow heads fill whole vectors too.
 
 #include <cmath>
 #include <cstring>
@@ -20,7 +20,9 @@ constexpr std::int64_t query_block = 48, key_block = 128, queries_per_task = 240
 template <class T>
 constexpr std::int64_t panel = 2 * lanes<T>;
 
-constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 /// Rows of one head in a wider tensor.
 template <class T>
@@ -54,11 +56,11 @@ void pack_transposed(HeadRows<const T> from, std::int64_t rows, std::int64_t wid
 
 /// c[rows, keys] = a[rows, width] panelsᵀ for the keys [first_key, first_key + keys) of `panels`.
 template <class T>
-void multiply_panels(std::int64_t rows, std::int64_t keys, std::int64_t width, const T* a, std::int64_t a_stride,
-                     const T* panels, std::int64_t first_key, T* c) {
+void multiply_panels(std::int64_t rows, std::int64_t keys, std::int64_t width, const T* a,
+                     std::int64_t a_stride, const T* panels, std::int64_t first_key, T* c) {
   for (std::int64_t key = 0; key < keys; key += panel<T>)
-    small_gemm<false>(rows, panel<T>, width, a, a_stride, std::int64_t{1}, panels + (first_key + key) * width, panel<T>,
-                      c + key, key_block);
+    small_gemm<false>(rows, panel<T>, width, a, a_stride, std::int64_t{1}, panels + (first_key + key) * width,
+                      panel<T>, c + key, key_block);
 }
 
 template <class T>
@@ -91,7 +93,9 @@ struct Scratch {
     query_slopes = take(query_block * padded_width);
     score_slopes = take(query_block * key_block);
   }
-  static std::int64_t needed(std::int64_t keys, std::int64_t width) { return Scratch(nullptr, keys, width).elements; }
+  static std::int64_t needed(std::int64_t keys, std::int64_t width) {
+    return Scratch(nullptr, keys, width).elements;
+  }
 
   T *transposed_keys, *values, *queries, *outputs, *scores, *highs, *sums;
   T *transposed_values, *keys_by_row, *key_slopes, *value_slopes, *query_slopes, *score_slopes;
@@ -100,8 +104,9 @@ struct Scratch {
 
 /// Queries [first, first + rows) of one head, the i-th of which sees the keys [0, past + i].
 template <class T>
-void forward_block(const Scratch<T>& s, HeadRows<const T> q, std::int64_t first, std::int64_t rows, std::int64_t past,
-                   std::int64_t width, HeadRows<T> out, T* log_sum, std::int64_t log_sum_stride) {
+void forward_block(const Scratch<T>& s, HeadRows<const T> q, std::int64_t first, std::int64_t rows,
+                   std::int64_t past, std::int64_t width, HeadRows<T> out, T* log_sum,
+                   std::int64_t log_sum_stride) {
   const std::int64_t padded_width = padded<T>(width), keys = past + first + rows;
   const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(width)));
   for (std::int64_t row = 0; row < rows; ++row)
@@ -112,7 +117,8 @@ void forward_block(const Scratch<T>& s, HeadRows<const T> q, std::int64_t first,
   fill(s.sums, 0, rows);
 
   for (std::int64_t first_key = 0; first_key < keys; first_key += key_block) {
-    const std::int64_t count = std::min(key_block, keys - first_key), padded_count = round_up(count, panel<T>);
+    const std::int64_t count = std::min(key_block, keys - first_key),
+                       padded_count = round_up(count, panel<T>);
     multiply_panels(rows, padded_count, width, s.queries, width, s.transposed_keys, first_key, s.scores);
     for (std::int64_t row = 0; row < rows; ++row) {
       T* scores = s.scores + row * key_block;
@@ -122,7 +128,8 @@ void forward_block(const Scratch<T>& s, HeadRows<const T> q, std::int64_t first,
         continue;
       }
       const std::int64_t whole = padded<T>(seen);
-      for (std::int64_t i = seen; i < whole; ++i) scores[i] = scores[0];  // so that the maximum is over seen keys
+      for (std::int64_t i = seen; i < whole; ++i)
+        scores[i] = scores[0];  // so that the maximum is over seen keys
       auto highs = broadcast(s.highs[row]);
       for (std::int64_t i = 0; i < whole; i += lanes<T>) {
         const auto v = load(scores + i);
@@ -146,8 +153,8 @@ void forward_block(const Scratch<T>& s, HeadRows<const T> q, std::int64_t first,
       s.sums[row] += sum;
       s.highs[row] = high;
     }
-    small_gemm<true>(rows, padded_width, count, s.scores, key_block, std::int64_t{1}, s.values + first_key * padded_width,
-                     padded_width, s.outputs, padded_width);
+    small_gemm<true>(rows, padded_width, count, s.scores, key_block, std::int64_t{1},
+                     s.values + first_key * padded_width, padded_width, s.outputs, padded_width);
   }
   for (std::int64_t row = 0; row < rows; ++row) {
     const T share = T{1} / s.sums[row];
@@ -157,15 +164,17 @@ void forward_block(const Scratch<T>& s, HeadRows<const T> q, std::int64_t first,
   }
 }
 
-/// Queries [first, first + rows) of one head: writes their gradients, adds to `key_slopes` and `value_slopes`.
+/// Queries [first, first + rows) of one head: writes their gradients, adds to `key_slopes` and
+/// `value_slopes`.
 template <class T>
-void backward_block(const Scratch<T>& s, HeadRows<const T> q, HeadRows<const T> out, HeadRows<const T> gradient_out,
-                    const T* log_sum, std::int64_t log_sum_stride, std::int64_t first, std::int64_t rows,
-                    std::int64_t width, HeadRows<T> gradient_q) {
+void backward_block(const Scratch<T>& s, HeadRows<const T> q, HeadRows<const T> out,
+                    HeadRows<const T> gradient_out, const T* log_sum, std::int64_t log_sum_stride,
+                    std::int64_t first, std::int64_t rows, std::int64_t width, HeadRows<T> gradient_q) {
   const std::int64_t padded_width = padded<T>(width), keys = first + rows;
   const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(width)));
   pack_rows<T>({q.data + first * q.stride, q.stride}, rows, width, s.queries);
-  pack_rows<T>({gradient_out.data + first * gradient_out.stride, gradient_out.stride}, rows, width, s.outputs);
+  pack_rows<T>({gradient_out.data + first * gradient_out.stride, gradient_out.stride}, rows, width,
+               s.outputs);
   fill(s.query_slopes, 0, rows * padded_width);
   T* deltas = s.sums;
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -175,9 +184,12 @@ void backward_block(const Scratch<T>& s, HeadRows<const T> q, HeadRows<const T> 
     deltas[row] = delta;
   }
   for (std::int64_t first_key = 0; first_key < keys; first_key += key_block) {
-    const std::int64_t count = std::min(key_block, keys - first_key), padded_count = round_up(count, panel<T>);
-    multiply_panels(rows, padded_count, width, s.queries, padded_width, s.transposed_keys, first_key, s.scores);
-    multiply_panels(rows, padded_count, width, s.outputs, padded_width, s.transposed_values, first_key, s.score_slopes);
+    const std::int64_t count = std::min(key_block, keys - first_key),
+                       padded_count = round_up(count, panel<T>);
+    multiply_panels(rows, padded_count, width, s.queries, padded_width, s.transposed_keys, first_key,
+                    s.scores);
+    multiply_panels(rows, padded_count, width, s.outputs, padded_width, s.transposed_values, first_key,
+                    s.score_slopes);
     for (std::int64_t row = 0; row < rows; ++row) {
       T* scores = s.scores + row * key_block;
       T* slopes = s.score_slopes + row * key_block;
@@ -196,8 +208,8 @@ void backward_block(const Scratch<T>& s, HeadRows<const T> q, HeadRows<const T> 
                      s.value_slopes + offset, padded_width);
     small_gemm<true>(count, padded_width, rows, s.score_slopes, one, key_block, s.queries, padded_width,
                      s.key_slopes + offset, padded_width);
-    small_gemm<true>(rows, padded_width, count, s.score_slopes, key_block, one, s.keys_by_row + offset, padded_width,
-                     s.query_slopes, padded_width);
+    small_gemm<true>(rows, padded_width, count, s.score_slopes, key_block, one, s.keys_by_row + offset,
+                     padded_width, s.query_slopes, padded_width);
   }
   for (std::int64_t row = 0; row < rows; ++row)
     std::memcpy(gradient_q.data + (first + row) * gradient_q.stride, s.query_slopes + row * padded_width,
@@ -223,7 +235,8 @@ void attention_varlen_forward(Context context, const Tensor& qkv, const Sequence
   context.threads.run(sequences.count * layout.kv_heads * parts, [&](std::int64_t task, int thread) {
     const std::int64_t sequence = task / parts / layout.kv_heads, kv_head = task / parts % layout.kv_heads;
     const std::int64_t begin = offsets[sequence], length = offsets[sequence + 1] - begin;
-    const std::int64_t first = task % parts * queries_per_task, last = std::min(length, first + queries_per_task);
+    const std::int64_t first = task % parts * queries_per_task,
+                       last = std::min(length, first + queries_per_task);
     if (first >= last) return;
     const Scratch<T> scratch(context.workspace.of_thread<T>(thread), sequences.longest, width);
     const T* base = data<const T>(qkv) + begin * row;
@@ -232,7 +245,8 @@ void attention_varlen_forward(Context context, const Tensor& qkv, const Sequence
     pack_rows<T>({keys + layout.kv_heads * width, row}, last, width, scratch.values);
     for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head)
       for (std::int64_t block = first; block < last; block += query_block)
-        forward_block<T>(scratch, {base + head * width, row}, block, std::min(query_block, last - block), 0, width,
+        forward_block<T>(scratch, {base + head * width, row}, block, std::min(query_block, last - block), 0,
+                         width,
                          {data<T>(out) + begin * layout.heads * width + head * width, layout.heads * width},
                          data<T>(log_sum) + begin * layout.heads + head, layout.heads);
   });
@@ -292,17 +306,17 @@ void attention_cached(Context context, const Tensor& qkv, const HeadLayout& layo
     pack_rows<T>({head_values, kv_row}, past + rows, width, scratch.values);
     for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head)
       for (std::int64_t block = 0; block < rows; block += query_block)
-        forward_block<T>(scratch, {base + head * width, row}, block, std::min(query_block, rows - block), past, width,
-                         {data<T>(out) + head * width, layout.heads * width}, nullptr, 0);
+        forward_block<T>(scratch, {base + head * width, row}, block, std::min(query_block, rows - block),
+                         past, width, {data<T>(out) + head * width, layout.heads * width}, nullptr, 0);
   });
 }
 
-#define ZIPTIE_INSTANTIATE(T)                                                                                        \
-  template void attention_varlen_forward<T>(Context, const Tensor&, const Sequences&, const HeadLayout&,             \
-                                            const Tensor&, const Tensor&);                                           \
-  template void attention_varlen_backward<T>(Context, const Tensor&, const Sequences&, const HeadLayout&,            \
-                                             const Tensor&, const Tensor&, const Tensor&, const Tensor&);            \
-  template void attention_cached<T>(Context, const Tensor&, const HeadLayout&, std::int64_t, const Tensor&,          \
+#define ZIPTIE_INSTANTIATE(T)                                                                               \
+  template void attention_varlen_forward<T>(Context, const Tensor&, const Sequences&, const HeadLayout&,    \
+                                            const Tensor&, const Tensor&);                                  \
+  template void attention_varlen_backward<T>(Context, const Tensor&, const Sequences&, const HeadLayout&,   \
+                                             const Tensor&, const Tensor&, const Tensor&, const Tensor&);   \
+  template void attention_cached<T>(Context, const Tensor&, const HeadLayout&, std::int64_t, const Tensor&, \
                                     const Tensor&, const Tensor&);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)

@@ -30,14 +30,14 @@ class CpuBackend final : public Backend {
 
   std::string description() const override {
     const auto* version = dnnl_version();
-    return "cpu: " + std::to_string(threads_.count()) + (threads_.count() == 1 ? " thread" : " threads") + ", oneDNN " +
-           std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+    return "cpu: " + std::to_string(threads_.count()) + (threads_.count() == 1 ? " thread" : " threads") +
+           ", oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
            std::to_string(version->patch);
   }
 
   Buffer allocate(std::size_t bytes) override {
-    // calloc leaves large blocks to the kernel's zero pages: memory that is never touched is never used. It does not
-    // align to cache lines, so the block's own address is kept in front of the aligned one.
+    // calloc leaves large blocks to the kernel's zero pages: memory that is never touched is never used. It
+    // does not align to cache lines, so the block's own address is kept in front of the aligned one.
     constexpr std::size_t line = 64;
     if (bytes > std::numeric_limits<std::size_t>::max() - 2 * line) throw std::bad_alloc();
     void* block = std::calloc(bytes + 2 * line, 1);
@@ -50,7 +50,9 @@ class CpuBackend final : public Backend {
       if (memory) std::free(static_cast<void**>(memory)[-1]);
     });
   }
-  void copy_to_device(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void copy_to_device(void* to, const void* from, std::size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
   void copy_to_host(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
 
   double squared_norm(const Tensor& x) override {
@@ -62,8 +64,8 @@ class CpuBackend final : public Backend {
   void fill_zero(const Tensor& x) override {
     if (x.data) std::memset(x.data, 0, x.elements() * size_of(x.dtype));
   }
-  void adamw(const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment, const Tensor& second_moment,
-             const AdamwStep& step) override {
+  void adamw(const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
+             const Tensor& second_moment, const AdamwStep& step) override {
     dispatch(parameter, [&]<class T>() {
       cpu::adamw<T>(context(), parameter, gradient, first_moment, second_moment, step);
     });
@@ -72,7 +74,8 @@ class CpuBackend final : public Backend {
   void embedding_forward(const Tensor& table, const Tensor& ids, const Tensor& out) override {
     gather_rows(table, ids, out);
   }
-  void embedding_backward(const Tensor& gradient_out, const Tensor& ids, const Tensor& gradient_table) override {
+  void embedding_backward(const Tensor& gradient_out, const Tensor& ids,
+                          const Tensor& gradient_table) override {
     dispatch(gradient_out,
              [&]<class T>() { cpu::embedding_backward<T>(context(), gradient_out, ids, gradient_table); });
   }
@@ -100,8 +103,9 @@ class CpuBackend final : public Backend {
                       const Tensor& lora_hidden) override {
     dispatch(x, [&]<class T>() { cpu::linear_forward<T>(context(), x, linear, dropout, y, lora_hidden); });
   }
-  void linear_backward(const Tensor& x, const Linear& linear, const Dropout& dropout, const Tensor& lora_hidden,
-                       const Tensor& gradient_y, const Tensor& gradient_x) override {
+  void linear_backward(const Tensor& x, const Linear& linear, const Dropout& dropout,
+                       const Tensor& lora_hidden, const Tensor& gradient_y,
+                       const Tensor& gradient_x) override {
     dispatch(gradient_y, [&]<class T>() {
       cpu::linear_backward<T>(context(), x, linear, dropout, lora_hidden, gradient_y, gradient_x);
     });
@@ -122,18 +126,21 @@ class CpuBackend final : public Backend {
                                  const Tensor& out, const Tensor& log_sum, const Tensor& gradient_out,
                                  const Tensor& gradient_qkv) override {
     dispatch(qkv, [&]<class T>() {
-      cpu::attention_varlen_backward<T>(context(), qkv, sequences, layout, out, log_sum, gradient_out, gradient_qkv);
+      cpu::attention_varlen_backward<T>(context(), qkv, sequences, layout, out, log_sum, gradient_out,
+                                        gradient_qkv);
     });
   }
   void attention_cached(const Tensor& qkv, const HeadLayout& layout, std::int64_t past, const Tensor& keys,
                         const Tensor& values, const Tensor& out) override {
-    dispatch(qkv, [&]<class T>() { cpu::attention_cached<T>(context(), qkv, layout, past, keys, values, out); });
+    dispatch(qkv,
+             [&]<class T>() { cpu::attention_cached<T>(context(), qkv, layout, past, keys, values, out); });
   }
 
   void swiglu_forward(const Tensor& gate_up, const Tensor& out) override {
     dispatch(gate_up, [&]<class T>() { cpu::swiglu_forward<T>(context(), gate_up, out); });
   }
-  void swiglu_backward(const Tensor& gate_up, const Tensor& gradient_out, const Tensor& gradient_gate_up) override {
+  void swiglu_backward(const Tensor& gate_up, const Tensor& gradient_out,
+                       const Tensor& gradient_gate_up) override {
     dispatch(gate_up,
              [&]<class T>() { cpu::swiglu_backward<T>(context(), gate_up, gradient_out, gradient_gate_up); });
   }

@@ -6,8 +6,8 @@ namespace ziptie::cpu {
 
 /// to[i] (+)= from[i] · mask / (1 − p) for one row. A draw is 16 bits, so p is met to within 1/65536.
 template <bool Add, class T>
-inline void dropout_row(const Dropout& dropout, std::uint32_t stream, std::int64_t row, std::int64_t width, const T* from,
-                        T* to) {
+inline void dropout_row(const Dropout& dropout, std::uint32_t stream, std::int64_t row, std::int64_t width,
+                        const T* from, T* to) {
   constexpr int counters = 8, draws = counters * 8;
   const auto threshold = static_cast<std::uint32_t>(dropout.probability * 65536.0 + 0.5);
   const T scale = static_cast<T>(1 / (1 - dropout.probability));

@@ -1,4 +1,5 @@
-// Ops whose every output depends on one row or one element: reductions to a number, the optimizer, SwiGLU, rope.
+// Ops whose every output depends on one row or one element: reductions to a number, the optimizer, SwiGLU,
+// rope.
 
 #include <cmath>
 
@@ -53,14 +54,15 @@ void adamw(Context context, const Tensor& parameter, const Tensor& gradient, con
   const T size = static_cast<T>(step.learning_rate / (1 - std::pow(step.beta1, steps)));
   const T root = static_cast<T>(std::sqrt(1 - std::pow(step.beta2, steps)));
   const T epsilon = static_cast<T>(step.epsilon), scale = static_cast<T>(step.gradient_scale);
-  context.threads.run_blocks(parameter.elements(), elements_per_task, [=](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const T slope = g[i] * scale;
-      m[i] = m[i] + rest1 * (slope - m[i]);
-      v[i] = beta2 * v[i] + rest2 * slope * slope;
-      p[i] = p[i] * decay - size * m[i] / (std::sqrt(v[i]) / root + epsilon);
-    }
-  });
+  context.threads.run_blocks(parameter.elements(), elements_per_task,
+                             [=](std::int64_t begin, std::int64_t end, int) {
+                               for (std::int64_t i = begin; i < end; ++i) {
+                                 const T slope = g[i] * scale;
+                                 m[i] = m[i] + rest1 * (slope - m[i]);
+                                 v[i] = beta2 * v[i] + rest2 * slope * slope;
+                                 p[i] = p[i] * decay - size * m[i] / (std::sqrt(v[i]) / root + epsilon);
+                               }
+                             });
 }
 
 template <class T>
@@ -101,34 +103,36 @@ void swiglu_backward(Context context, const Tensor& gate_up, const Tensor& gradi
 }
 
 template <class T>
-void rope(Context context, const Tensor& qkv, const Tensor& positions, const Tensor& table, const HeadLayout& layout,
-          Rotation rotation) {
+void rope(Context context, const Tensor& qkv, const Tensor& positions, const Tensor& table,
+          const HeadLayout& layout, Rotation rotation) {
   const std::int64_t rows = qkv.shape[0], half = layout.head_dim / 2;
   const auto* position = data<const std::uint32_t>(positions);
   const T sign = rotation == Rotation::forward ? T{1} : T{-1};
-  context.threads.run_blocks(rows, rows_per_task(layout.row()), [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      const T* cosines = data<const T>(table) + position[row] * layout.head_dim;
-      const T* sines = cosines + half;
-      T* head = data<T>(qkv) + row * layout.row();
-      for (std::int64_t h = 0; h < layout.heads + layout.kv_heads; ++h, head += layout.head_dim) {
-        T* __restrict first = head;
-        T* __restrict second = head + half;
-        for (std::int64_t i = 0; i < half; ++i) {
-          const T a = first[i], b = second[i], sine = sign * sines[i];
-          first[i] = a * cosines[i] - b * sine;
-          second[i] = b * cosines[i] + a * sine;
+  context.threads.run_blocks(
+      rows, rows_per_task(layout.row()), [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t row = begin; row < end; ++row) {
+          const T* cosines = data<const T>(table) + position[row] * layout.head_dim;
+          const T* sines = cosines + half;
+          T* head = data<T>(qkv) + row * layout.row();
+          for (std::int64_t h = 0; h < layout.heads + layout.kv_heads; ++h, head += layout.head_dim) {
+            T* __restrict first = head;
+            T* __restrict second = head + half;
+            for (std::int64_t i = 0; i < half; ++i) {
+              const T a = first[i], b = second[i], sine = sign * sines[i];
+              first[i] = a * cosines[i] - b * sine;
+              second[i] = b * cosines[i] + a * sine;
+            }
+          }
         }
-      }
-    }
-  });
+      });
 }
 
-#define ZIPTIE_INSTANTIATE(T)                                                                                       \
-  template double sum<T>(Context, const Tensor&, bool);                                                             \
-  template void adamw<T>(Context, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const AdamwStep&);    \
-  template void swiglu_forward<T>(Context, const Tensor&, const Tensor&);                                           \
-  template void swiglu_backward<T>(Context, const Tensor&, const Tensor&, const Tensor&);                           \
+#define ZIPTIE_INSTANTIATE(T)                                                                 \
+  template double sum<T>(Context, const Tensor&, bool);                                       \
+  template void adamw<T>(Context, const Tensor&, const Tensor&, const Tensor&, const Tensor&, \
+                         const AdamwStep&);                                                   \
+  template void swiglu_forward<T>(Context, const Tensor&, const Tensor&);                     \
+  template void swiglu_backward<T>(Context, const Tensor&, const Tensor&, const Tensor&);     \
   template void rope<T>(Context, const Tensor&, const Tensor&, const Tensor&, const HeadLayout&, Rotation);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)

@@ -7,10 +7,10 @@
 
 namespace ziptie::cpu {
 
-void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Matrix<const float> a, Matrix<const float> b,
-          float beta, Matrix<float> c) {
-  const auto status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, alpha, a.data, a.stride,
-                                 b.data, b.stride, beta, c.data, c.stride);
+void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Matrix<const float> a,
+          Matrix<const float> b, float beta, Matrix<float> c) {
+  const auto status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, alpha, a.data,
+                                 a.stride, b.data, b.stride, beta, c.data, c.stride);
   if (status == dnnl_out_of_memory) throw std::bad_alloc();
   if (status != dnnl_success) throw std::logic_error("oneDNN refuses a matrix product");
 }
@@ -35,8 +35,8 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, double alpha, Matrix<c
       for (std::int64_t row = 0; row < m; row += height) {
         const std::int64_t rows = std::min(height, m - row);
         const double* left = a.transposed ? a.data + step * a.stride + row : a.data + row * a.stride + step;
-        small_gemm<false>(rows, width, steps, left, a.transposed ? 1 : a.stride, a.transposed ? a.stride : 1, panel, width,
-                          product, width);
+        small_gemm<false>(rows, width, steps, left, a.transposed ? 1 : a.stride, a.transposed ? a.stride : 1,
+                          panel, width, product, width);
         for (std::int64_t i = 0; i < rows; ++i)
           for (std::int64_t j = 0; j < columns; ++j)
             c.data[(row + i) * c.stride + column + j] += alpha * product[i * width + j];

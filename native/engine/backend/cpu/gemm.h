@@ -13,9 +13,10 @@ struct Matrix {
   bool transposed = false;
 };
 
-/// c[m, n] = alpha · a[m, k] b[k, n] + beta · c, on the calling thread alone. With beta = 0, c's old content does not count.
-void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Matrix<const float> a, Matrix<const float> b,
-          float beta, Matrix<float> c);
+/// c[m, n] = alpha · a[m, k] b[k, n] + beta · c, on the calling thread alone. With beta = 0, c's old content
+/// does not count.
+void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Matrix<const float> a,
+          Matrix<const float> b, float beta, Matrix<float> c);
 void gemm(std::int64_t m, std::int64_t n, std::int64_t k, double alpha, Matrix<const double> a,
           Matrix<const double> b, double beta, Matrix<double> c);
 
@@ -46,12 +47,14 @@ inline void tile(std::int64_t k, const T* a, std::int64_t a_row, std::int64_t a_
 }
 
 template <class T, int Vectors, bool Add>
-inline void tile_columns(std::int64_t m, std::int64_t k, const T* a, std::int64_t a_row, std::int64_t a_column,
-                         const T* b, std::int64_t b_stride, T* c, std::int64_t c_stride) {
+inline void tile_columns(std::int64_t m, std::int64_t k, const T* a, std::int64_t a_row,
+                         std::int64_t a_column, const T* b, std::int64_t b_stride, T* c,
+                         std::int64_t c_stride) {
   constexpr int rows = 6;
   std::int64_t row = 0;
   for (; row + rows <= m; row += rows)
-    tile<T, rows, Vectors, Add>(k, a + row * a_row, a_row, a_column, b, b_stride, c + row * c_stride, c_stride);
+    tile<T, rows, Vectors, Add>(k, a + row * a_row, a_row, a_column, b, b_stride, c + row * c_stride,
+                                c_stride);
   a += row * a_row;
   c += row * c_stride;
   switch (m - row) {
@@ -71,11 +74,12 @@ inline void tile_columns(std::int64_t m, std::int64_t k, const T* a, std::int64_
 }  // namespace detail
 
 /// c[m, n] = (Add: c +) a b for operands that fit in the caches: no packing, no call overhead. a(i, j) is at
-/// `a[i · a_row + j · a_column]`; n is a whole number of vectors. Sums over k in order, so a row's result does not depend on
-/// its neighbours.
+/// `a[i · a_row + j · a_column]`; n is a whole number of vectors. Sums over k in order, so a row's result
+/// does not depend on its neighbours.
 template <bool Add, class T>
 inline void small_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t a_row,
-                       std::int64_t a_column, const T* b, std::int64_t b_stride, T* c, std::int64_t c_stride) {
+                       std::int64_t a_column, const T* b, std::int64_t b_stride, T* c,
+                       std::int64_t c_stride) {
   std::int64_t column = 0;
   for (; column + 2 * lanes<T> <= n; column += 2 * lanes<T>)
     detail::tile_columns<T, 2, Add>(m, k, a, a_row, a_column, b + column, b_stride, c + column, c_stride);

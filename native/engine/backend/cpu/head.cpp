@@ -35,7 +35,8 @@ T cross_entropy_row(T* logits, std::int64_t vocab, std::int64_t target, bool slo
   }
   if (slopes) {
     const T share = scale / total;
-    for_vectors<T>(vocab, [&](std::int64_t i, auto n) { store<T>(logits + i, load(logits + i, n) * share, n); });
+    for_vectors<T>(vocab,
+                   [&](std::int64_t i, auto n) { store<T>(logits + i, load(logits + i, n) * share, n); });
     logits[target] -= scale;
   }
   return std::log(total) + high - chosen;
@@ -44,8 +45,8 @@ T cross_entropy_row(T* logits, std::int64_t vocab, std::int64_t target, bool slo
 }  // namespace
 
 template <class T>
-void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Tensor& targets, double scale,
-                        const Tensor& losses, const Tensor& gradient_x) {
+void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Tensor& targets,
+                        double scale, const Tensor& losses, const Tensor& gradient_x) {
   const std::int64_t rows = x.shape[0], width = x.shape[1], vocab = head.weight.shape[0];
   // 64 MiB of float logits at most, unless that is too few rows to multiply well.
   const std::int64_t chunk = std::clamp<std::int64_t>((std::int64_t{1} << 24) / vocab, 128, 2048);
@@ -61,13 +62,14 @@ void head_cross_entropy(Context context, const Tensor& x, const Linear& head, co
     const std::int64_t down = (count + height - 1) / height, across = (vocab + edge - 1) / edge;
     context.threads.run(down * across, [&](std::int64_t task, int) {
       const std::int64_t row = task % down * height, column = task / down * edge;
-      gemm(std::min(height, count - row), std::min(edge, vocab - column), width, T{1}, {input + row * width, width},
-           {weight + column * width, width, true}, T{0}, {logits + row * vocab + column, vocab});
+      gemm(std::min(height, count - row), std::min(edge, vocab - column), width, T{1},
+           {input + row * width, width}, {weight + column * width, width, true}, T{0},
+           {logits + row * vocab + column, vocab});
     });
     context.threads.run_blocks(count, rows_per_task(vocab), [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t row = begin; row < end; ++row)
-        data<T>(losses)[first + row] =
-            cross_entropy_row(logits + row * vocab, vocab, target[first + row], slopes, static_cast<T>(scale));
+        data<T>(losses)[first + row] = cross_entropy_row(logits + row * vocab, vocab, target[first + row],
+                                                         slopes, static_cast<T>(scale));
     });
     if (!slopes) continue;
     const std::int64_t x_height = 128, x_edge = 512, x_across = (width + x_edge - 1) / x_edge;
@@ -87,9 +89,9 @@ void head_cross_entropy(Context context, const Tensor& x, const Linear& head, co
   }
 }
 
-template void head_cross_entropy<float>(Context, const Tensor&, const Linear&, const Tensor&, double, const Tensor&,
-                                        const Tensor&);
-template void head_cross_entropy<double>(Context, const Tensor&, const Linear&, const Tensor&, double, const Tensor&,
-                                         const Tensor&);
+template void head_cross_entropy<float>(Context, const Tensor&, const Linear&, const Tensor&, double,
+                                        const Tensor&, const Tensor&);
+template void head_cross_entropy<double>(Context, const Tensor&, const Linear&, const Tensor&, double,
+                                         const Tensor&, const Tensor&);
 
 }  // namespace ziptie::cpu

@@ -17,7 +17,8 @@ inline T* data(const Tensor& tensor) {
   return static_cast<T*>(tensor.data);
 }
 
-/// Rows of `width` elements that make a task of about 16k elements: enough work to be worth handing to a thread.
+/// Rows of `width` elements that make a task of about 16k elements: enough work to be worth handing to a
+/// thread.
 inline std::int64_t rows_per_task(std::int64_t width) { return std::max<std::int64_t>(1, 16384 / width); }
 
 template <class T>
@@ -31,7 +32,8 @@ void gather_rows(Context context, const Tensor& x, const Tensor& rows, const Ten
 template <class T>
 void scatter_rows(Context context, const Tensor& x, const Tensor& rows, const Tensor& out);
 template <class T>
-void embedding_backward(Context context, const Tensor& gradient_out, const Tensor& ids, const Tensor& gradient_table);
+void embedding_backward(Context context, const Tensor& gradient_out, const Tensor& ids,
+                        const Tensor& gradient_table);
 
 template <class T>
 void rmsnorm_residual_forward(Context context, const Tensor& x, const Tensor& addend, const Tensor& weight,
@@ -41,15 +43,15 @@ void rmsnorm_backward(Context context, const Tensor& x, const Tensor& weight, do
                       const Tensor& gradient_out, const Tensor& gradient_x, const Tensor& gradient_weight);
 
 template <class T>
-void linear_forward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout, const Tensor& y,
-                    const Tensor& lora_hidden);
+void linear_forward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout,
+                    const Tensor& y, const Tensor& lora_hidden);
 template <class T>
 void linear_backward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout,
                      const Tensor& lora_hidden, const Tensor& gradient_y, const Tensor& gradient_x);
 
 template <class T>
-void rope(Context context, const Tensor& qkv, const Tensor& positions, const Tensor& table, const HeadLayout& layout,
-          Rotation rotation);
+void rope(Context context, const Tensor& qkv, const Tensor& positions, const Tensor& table,
+          const HeadLayout& layout, Rotation rotation);
 
 template <class T>
 void attention_varlen_forward(Context context, const Tensor& qkv, const Sequences& sequences,
@@ -69,7 +71,7 @@ void swiglu_backward(Context context, const Tensor& gate_up, const Tensor& gradi
                      const Tensor& gradient_gate_up);
 
 template <class T>
-void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Tensor& targets, double scale,
-                        const Tensor& losses, const Tensor& gradient_x);
+void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Tensor& targets,
+                        double scale, const Tensor& losses, const Tensor& gradient_x);
 
 }  // namespace ziptie::cpu

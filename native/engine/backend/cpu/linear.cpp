@@ -1,5 +1,5 @@
-// Matrix products with weights, and their low-rank adapters. Work is cut into tiles by shape alone and each tile is one
-// thread's, so sums have one order whatever the number of threads.
+// Matrix products with weights, and their low-rank adapters. Work is cut into tiles by shape alone and each
+// tile is one thread's, so sums have one order whatever the number of threads.
 
 #include <cstring>
 
@@ -11,8 +11,8 @@ namespace ziptie::cpu {
 
 namespace {
 
-/// Rows of a tile. Few for small matrices, whose tiles would otherwise be fewer than threads; more for large ones, where
-/// oneDNN packs the weight anew for every tile.
+/// Rows of a tile. Few for small matrices, whose tiles would otherwise be fewer than threads; more for large
+/// ones, where oneDNN packs the weight anew for every tile.
 std::int64_t tile_rows(std::int64_t in, std::int64_t out) { return in * out <= 1 << 17 ? 128 : 256; }
 
 /// Columns of a tile; narrow when there are only a few rows, as in generation.
@@ -47,7 +47,8 @@ struct Operands {
   void hidden_rows(const T* x, std::int64_t begin, std::int64_t end, T* lora_hidden, T* scratch) const {
     const T* a = data<const T>(linear.lora_a);
     if (dropout.probability == 0) {
-      gemm(end - begin, rank, in, T{1}, {x + begin * in, in}, {a, in, true}, T{0}, {lora_hidden + begin * rank, rank});
+      gemm(end - begin, rank, in, T{1}, {x + begin * in, in}, {a, in, true}, T{0},
+           {lora_hidden + begin * rank, rank});
       return;
     }
     std::int64_t first = 0;
@@ -61,8 +62,8 @@ struct Operands {
   }
 
   /// One tile of y.
-  void forward_tile(const T* x, const T* lora_hidden, std::int64_t begin, std::int64_t end, std::int64_t column,
-                    std::int64_t column_end, T* y) const {
+  void forward_tile(const T* x, const T* lora_hidden, std::int64_t begin, std::int64_t end,
+                    std::int64_t column, std::int64_t column_end, T* y) const {
     gemm(end - begin, column_end - column, in, T{1}, {x + begin * in, in},
          {data<const T>(linear.weight) + column * in, in, true}, T{0}, {y + begin * out + column, out});
     std::int64_t first = 0;
@@ -71,15 +72,17 @@ struct Operands {
       const std::int64_t from = std::max(column, lora.first_output);
       const std::int64_t to = std::min(column_end, lora.first_output + lora.b.shape[0]);
       if (from < to)
-        gemm(end - begin, to - from, r, static_cast<T>(lora.scale), {lora_hidden + begin * rank + first, rank},
-             {data<const T>(lora.b) + (from - lora.first_output) * r, r, true}, T{1}, {y + begin * out + from, out});
+        gemm(end - begin, to - from, r, static_cast<T>(lora.scale),
+             {lora_hidden + begin * rank + first, rank},
+             {data<const T>(lora.b) + (from - lora.first_output) * r, r, true}, T{1},
+             {y + begin * out + from, out});
       first += r;
     }
   }
 
   /// gradient_hidden, and these rows' share of the adapters' gradients into `partial`.
-  void backward_rows(const T* x, const T* lora_hidden, const T* gradient_y, std::int64_t begin, std::int64_t end,
-                     T* gradient_hidden, T* partial, T* scratch) const {
+  void backward_rows(const T* x, const T* lora_hidden, const T* gradient_y, std::int64_t begin,
+                     std::int64_t end, T* gradient_hidden, T* partial, T* scratch) const {
     std::int64_t first = 0;
     T* to_b = partial + rank * in;
     for (const Lora& lora : linear.adapters) {
@@ -92,15 +95,15 @@ struct Operands {
            {to_b, r});
       if (dropout.probability != 0) {
         drop(x, in, begin, end, dropout, lora.stream, scratch);
-        gemm(r, in, end - begin, T{1}, {gradient_hidden + begin * rank + first, rank, true}, {scratch, in}, T{0},
-             {partial + first * in, in});
+        gemm(r, in, end - begin, T{1}, {gradient_hidden + begin * rank + first, rank, true}, {scratch, in},
+             T{0}, {partial + first * in, in});
       }
       to_b += width * r;
       first += r;
     }
     if (dropout.probability == 0)
-      gemm(rank, in, end - begin, T{1}, {gradient_hidden + begin * rank, rank, true}, {x + begin * in, in}, T{0},
-           {partial, in});
+      gemm(rank, in, end - begin, T{1}, {gradient_hidden + begin * rank, rank, true}, {x + begin * in, in},
+           T{0}, {partial, in});
   }
 
   /// One tile of gradient_x: all columns where there is dropout, whose masks are drawn by the row.
@@ -111,15 +114,15 @@ struct Operands {
     if (rank == 0) return;
     const T* a = data<const T>(linear.lora_a);
     if (dropout.probability == 0) {
-      gemm(end - begin, column_end - column, rank, T{1}, {gradient_hidden + begin * rank, rank}, {a + column, in}, T{1},
-           {gradient_x + begin * in + column, in});
+      gemm(end - begin, column_end - column, rank, T{1}, {gradient_hidden + begin * rank, rank},
+           {a + column, in}, T{1}, {gradient_x + begin * in + column, in});
       return;
     }
     std::int64_t first = 0;
     for (const Lora& lora : linear.adapters) {
       const std::int64_t r = lora.b.shape[1];
-      gemm(end - begin, in, r, T{1}, {gradient_hidden + begin * rank + first, rank}, {a + first * in, in}, T{0},
-           {scratch, in});
+      gemm(end - begin, in, r, T{1}, {gradient_hidden + begin * rank + first, rank}, {a + first * in, in},
+           T{0}, {scratch, in});
       for (std::int64_t row = begin; row < end; ++row)
         dropout_row<true>(dropout, lora.stream, row, in, scratch + (row - begin) * in, gradient_x + row * in);
       first += r;
@@ -134,10 +137,12 @@ void weight_gradient(Context context, const T* x, const T* gradient_y, std::int6
   constexpr std::int64_t edge = 512, rows_of_part = 256, enough_tiles = 16;
   const std::int64_t across = tiles(in, edge), down = tiles(out, edge);
   // A small matrix has few tiles; then the sum over rows is cut instead, and its parts added in order.
-  const std::int64_t parts = across * down >= enough_tiles ? 1 : std::max<std::int64_t>(1, tiles(rows, rows_of_part));
+  const std::int64_t parts =
+      across * down >= enough_tiles ? 1 : std::max<std::int64_t>(1, tiles(rows, rows_of_part));
   T* partial = parts > 1 ? context.workspace.shared<T>(parts * in * out) : gradient;
   context.threads.run(across * down * parts, [&](std::int64_t task, int) {
-    const std::int64_t part = task / (across * down), row = task / across % down * edge, column = task % across * edge;
+    const std::int64_t part = task / (across * down), row = task / across % down * edge,
+                       column = task % across * edge;
     const std::int64_t begin = parts > 1 ? part * rows_of_part : 0;
     const std::int64_t end = parts > 1 ? std::min(rows, begin + rows_of_part) : rows;
     gemm(std::min(edge, out - row), std::min(edge, in - column), end - begin, T{1},
@@ -154,8 +159,8 @@ void weight_gradient(Context context, const T* x, const T* gradient_y, std::int6
 }  // namespace
 
 template <class T>
-void linear_forward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout, const Tensor& y,
-                    const Tensor& lora_hidden) {
+void linear_forward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout,
+                    const Tensor& y, const Tensor& lora_hidden) {
   const Operands<T> operands{linear, dropout};
   const std::int64_t rows = x.shape[0], in = operands.in, out = operands.out;
   const std::int64_t height = tile_rows(in, out), width = tile_columns(rows), across = tiles(out, width);
@@ -182,7 +187,8 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
   const Operands<T> operands{linear, dropout};
   const std::int64_t rows = gradient_y.shape[0], in = operands.in, out = operands.out, rank = operands.rank;
   const bool drops = rank > 0 && dropout.probability != 0;
-  const std::int64_t height = tile_rows(in, out), width = drops ? in : tile_columns(rows), across = tiles(in, width);
+  const std::int64_t height = tile_rows(in, out), width = drops ? in : tile_columns(rows),
+                     across = tiles(in, width);
   const std::int64_t blocks = tiles(rows, height), share = adapter_elements(linear);
   const T *input = data<const T>(x), *hidden = data<const T>(lora_hidden), *slope = data<const T>(gradient_y);
   T* to_x = data<T>(gradient_x);
@@ -192,8 +198,8 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
   T* partial = rank > 0 ? context.workspace.shared<T>(blocks * share + rows * rank) : nullptr;
   T* gradient_hidden = partial + blocks * share;
   const auto adapters = [&](std::int64_t block, int thread) {
-    operands.backward_rows(input, hidden, slope, block * height, std::min(rows, (block + 1) * height), gradient_hidden,
-                           partial + block * share, context.workspace.of_thread<T>(thread));
+    operands.backward_rows(input, hidden, slope, block * height, std::min(rows, (block + 1) * height),
+                           gradient_hidden, partial + block * share, context.workspace.of_thread<T>(thread));
   };
   if (rank > 0 && (across > 1 || !to_x)) context.threads.run(blocks, adapters);
   if (to_x)
@@ -207,12 +213,13 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
 
   const auto add_shares = [&](std::int64_t offset, const Tensor& gradient) {
     T* __restrict to = data<T>(gradient);
-    context.threads.run_blocks(gradient.elements(), 16384, [&, to](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t block = 0; block < blocks; ++block) {
-        const T* from = partial + block * share + offset;
-        for (std::int64_t i = begin; i < end; ++i) to[i] += from[i];
-      }
-    });
+    context.threads.run_blocks(gradient.elements(), 16384,
+                               [&, to](std::int64_t begin, std::int64_t end, int) {
+                                 for (std::int64_t block = 0; block < blocks; ++block) {
+                                   const T* from = partial + block * share + offset;
+                                   for (std::int64_t i = begin; i < end; ++i) to[i] += from[i];
+                                 }
+                               });
   };
   add_shares(0, linear.gradient_lora_a);
   std::int64_t offset = rank * in;
@@ -222,10 +229,10 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
   }
 }
 
-#define ZIPTIE_INSTANTIATE(T)                                                                                      \
-  template void linear_forward<T>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,            \
-                                  const Tensor&);                                                                  \
-  template void linear_backward<T>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,           \
+#define ZIPTIE_INSTANTIATE(T)                                                                            \
+  template void linear_forward<T>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,  \
+                                  const Tensor&);                                                        \
+  template void linear_backward<T>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&, \
                                    const Tensor&, const Tensor&);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)

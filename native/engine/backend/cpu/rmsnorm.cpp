@@ -30,14 +30,18 @@ void rmsnorm_residual_forward(Context context, const Tensor& x, const Tensor& ad
       if (addend.data) {
         const T* added = data<const T>(addend) + row * width;
         T* total = data<T>(sum) + row * width;
-        for_vectors<T>(width, [&](std::int64_t i, auto n) { store<T>(total + i, load(from + i, n) + load(added + i, n), n); });
+        for_vectors<T>(width, [&](std::int64_t i, auto n) {
+          store<T>(total + i, load(from + i, n) + load(added + i, n), n);
+        });
         from = total;
       } else if (sum.data && sum.data != x.data) {
         std::memcpy(data<T>(sum) + row * width, from, width * sizeof(T));
       }
       const T scale = reciprocal_rms(from, width, epsilon);
       T* to = data<T>(out) + row * width;
-      for_vectors<T>(width, [&](std::int64_t i, auto n) { store<T>(to + i, load(from + i, n) * scale * load(w + i, n), n); });
+      for_vectors<T>(width, [&](std::int64_t i, auto n) {
+        store<T>(to + i, load(from + i, n) * scale * load(w + i, n), n);
+      });
     }
   });
 }
@@ -78,11 +82,11 @@ void rmsnorm_backward(Context context, const Tensor& x, const Tensor& weight, do
     for (std::int64_t i = 0; i < width; ++i) to[i] += partial[b * width + i];
 }
 
-#define ZIPTIE_INSTANTIATE(T)                                                                                        \
-  template void rmsnorm_residual_forward<T>(Context, const Tensor&, const Tensor&, const Tensor&, double,            \
-                                            const Tensor&, const Tensor&);                                           \
-  template void rmsnorm_backward<T>(Context, const Tensor&, const Tensor&, double, const Tensor&, const Tensor&,     \
-                                    const Tensor&);
+#define ZIPTIE_INSTANTIATE(T)                                                                             \
+  template void rmsnorm_residual_forward<T>(Context, const Tensor&, const Tensor&, const Tensor&, double, \
+                                            const Tensor&, const Tensor&);                                \
+  template void rmsnorm_backward<T>(Context, const Tensor&, const Tensor&, double, const Tensor&,         \
+                                    const Tensor&, const Tensor&);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)
 

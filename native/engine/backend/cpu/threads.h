@@ -7,8 +7,8 @@
 
 namespace ziptie::cpu {
 
-/// Runs independent tasks on a team of threads. How work is cut into tasks must follow from its shape alone: then
-/// results do not depend on the number of threads.
+/// Runs independent tasks on a team of threads. How work is cut into tasks must follow from its shape alone:
+/// then results do not depend on the number of threads.
 class Threads {
  public:
   explicit Threads(int count) : count_(std::max(1, count)) {}

@@ -79,8 +79,8 @@ inline Vector<float> exponential(Vector<float> x) {
   const auto shifter = broadcast(12582912.0f);
   const auto shifted = x * 1.44269504088896341f + shifter;
   const auto n = shifted - shifter;
-  auto r = x - n * 0.693145751953125f;     // ln 2 in two parts (Cody and Waite): the first has few bits,
-  r = r - n * 1.428606820309417232e-6f;    // so that n times it is exact
+  auto r = x - n * 0.693145751953125f;   // ln 2 in two parts (Cody and Waite): the first has few bits,
+  r = r - n * 1.428606820309417232e-6f;  // so that n times it is exact
   auto p = r * 1.9875691500e-4f + 1.3981999507e-3f;  // Cephes' expf polynomial
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;

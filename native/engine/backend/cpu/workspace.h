@@ -8,8 +8,8 @@
 
 namespace ziptie::cpu {
 
-/// Scratch memory that ops share: one block per thread and one for the whole op. Grows to what was asked for and stays;
-/// contents are what the last op left.
+/// Scratch memory that ops share: one block per thread and one for the whole op. Grows to what was asked for
+/// and stays; contents are what the last op left.
 class Workspace {
  public:
   explicit Workspace(int threads) : blocks_(threads + 1) {}
@@ -22,7 +22,8 @@ class Workspace {
   /// Makes room in every thread's block, so that tasks need not allocate. Not to be called from a task.
   template <class T>
   void reserve_per_thread(std::int64_t elements) {
-    for (std::size_t thread = 0; thread + 1 < blocks_.size(); ++thread) blocks_[thread].reserve(elements * sizeof(T));
+    for (std::size_t thread = 0; thread + 1 < blocks_.size(); ++thread)
+      blocks_[thread].reserve(elements * sizeof(T));
   }
   template <class T>
   T* of_thread(int thread) const {

@@ -1,0 +1,370 @@
+// Every op's result against the formula in its contract, written out plainly in float64.
+
+#include <algorithm>
+
+#include "ops_fixture.h"
+
+using namespace ziptie;
+
+namespace {
+
+/// a[m, k] b[n, k]ᵀ.
+Values product_with_transposed(const Values& a, const Values& b, std::int64_t m, std::int64_t n,
+                               std::int64_t k) {
+  Values c(m * n, 0.0);
+  for (std::int64_t i = 0; i < m; ++i)
+    for (std::int64_t j = 0; j < n; ++j)
+      for (std::int64_t p = 0; p < k; ++p) c[i * n + j] += a[i * k + p] * b[j * k + p];
+  return c;
+}
+
+/// Causal attention of the rows [begin, end) of `qkv`, into the same rows of `out`.
+void plain_attention(const Values& qkv, const HeadLayout& layout, std::int64_t begin, std::int64_t end,
+                     Values& out, Values& log_sum) {
+  const std::int64_t row = layout.row(), width = layout.head_dim, group = layout.heads / layout.kv_heads;
+  for (std::int64_t t = begin; t < end; ++t)
+    for (std::int64_t head = 0; head < layout.heads; ++head) {
+      const double* query = &qkv[t * row + head * width];
+      const std::int64_t key_column = (layout.heads + head / group) * width;
+      Values weights;
+      double total = 0;
+      for (std::int64_t s = begin; s <= t; ++s) {
+        double score = 0;
+        for (std::int64_t i = 0; i < width; ++i) score += query[i] * qkv[s * row + key_column + i];
+        weights.push_back(std::exp(score / std::sqrt(double(width))));
+        total += weights.back();
+      }
+      log_sum[t * layout.heads + head] = std::log(total);
+      for (std::int64_t i = 0; i < width; ++i) {
+        double sum = 0;
+        for (std::int64_t s = begin; s <= t; ++s)
+          sum += weights[s - begin] / total * qkv[s * row + key_column + layout.kv_heads * width + i];
+        out[(t * layout.heads + head) * width + i] = sum;
+      }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("the embedding picks rows, and its gradient adds up at repeated ids") {
+  on_every_backend([](OpsFixture& f) {
+    const std::int64_t vocab = 40, hidden = 13, tokens = 70;
+    const auto ids = f.random_indices(tokens, vocab);
+    const Tensor table = f.random({vocab, hidden}), out = f.poisoned({tokens, hidden});
+    f.backend->embedding_forward(table, f.indices(ids), out);
+    const Values entries = f.values(table);
+    Values expected;
+    for (const auto id : ids)
+      for (std::int64_t i = 0; i < hidden; ++i) expected.push_back(entries[id * hidden + i]);
+    CHECK(relative_error(f.values(out), expected) == 0);
+
+    const Tensor slope = f.random({tokens, hidden}), gradient = f.random({vocab, hidden});
+    Values sums = f.values(gradient);
+    const Values slopes = f.values(slope);
+    for (std::int64_t t = 0; t < tokens; ++t)
+      for (std::int64_t i = 0; i < hidden; ++i) sums[ids[t] * hidden + i] += slopes[t * hidden + i];
+    f.backend->embedding_backward(slope, f.indices(ids), gradient);
+    CHECK(relative_error(f.values(gradient), sums) < f.tolerance());
+  });
+}
+
+TEST_CASE("rows that were gathered return to their places, the others are zero") {
+  on_every_backend([](OpsFixture& f) {
+    const std::vector<std::uint32_t> rows{1, 2, 5, 300, 599};
+    const Tensor x = f.random({600, 48}), picked = f.poisoned({5, 48}), back = f.poisoned({600, 48});
+    f.backend->gather_rows(x, f.indices(rows), picked);
+    f.backend->scatter_rows(picked, f.indices(rows), back);
+    const Values all = f.values(x);
+    Values expected(600 * 48, 0.0);
+    for (const auto row : rows)
+      for (int i = 0; i < 48; ++i) expected[row * 48 + i] = all[row * 48 + i];
+    CHECK(relative_error(f.values(back), expected) == 0);
+  });
+}
+
+TEST_CASE("rmsnorm divides by the root mean square of the sum") {
+  on_every_backend([](OpsFixture& f) {
+    for (const std::int64_t hidden : {1, 7, 64, 172}) {
+      const std::int64_t tokens = 300;
+      const Tensor x = f.random({tokens, hidden}), addend = f.random({tokens, hidden}),
+                   weight = f.random({hidden});
+      const Tensor sum = f.poisoned({tokens, hidden}), out = f.poisoned({tokens, hidden});
+      f.backend->rmsnorm_residual_forward(x, addend, weight, 1e-5, sum, out);
+      const Values added = f.values(addend), scales = f.values(weight);
+      Values expected_sum = f.values(x), expected(tokens * hidden);
+      for (std::int64_t i = 0; i < tokens * hidden; ++i) expected_sum[i] += added[i];
+      const auto normalise = [&](const Values& values) {
+        for (std::int64_t t = 0; t < tokens; ++t) {
+          double squares = 0;
+          for (std::int64_t i = 0; i < hidden; ++i)
+            squares += values[t * hidden + i] * values[t * hidden + i];
+          for (std::int64_t i = 0; i < hidden; ++i)
+            expected[t * hidden + i] =
+                values[t * hidden + i] / std::sqrt(squares / double(hidden) + 1e-5) * scales[i];
+        }
+      };
+      normalise(expected_sum);
+      CHECK(relative_error(f.values(sum), expected_sum) < f.tolerance());
+      CHECK(relative_error(f.values(out), expected) < f.tolerance());
+
+      const Tensor alone = f.poisoned({tokens, hidden});
+      f.backend->rmsnorm_residual_forward(x, {}, weight, 1e-5, {}, alone);
+      normalise(f.values(x));
+      CHECK(relative_error(f.values(alone), expected) < f.tolerance());
+    }
+  });
+}
+
+TEST_CASE("a linear layer multiplies by its weight and adds its adapters") {
+  on_every_backend([](OpsFixture& f) {
+    // One row as in generation, one tile, several tiles of rows, several tiles of columns.
+    struct Shape {
+      std::int64_t tokens, in, out;
+    };
+    for (const auto [tokens, in, out] :
+         {Shape{1, 64, 300}, Shape{5, 3, 4}, Shape{300, 40, 33}, Shape{20, 17, 1100}}) {
+      const std::int64_t r = 3, first = out / 4, adapted = out / 2;
+      const Tensor x = f.random({tokens, in}), weight = f.random({out, in}), y = f.poisoned({tokens, out});
+      f.backend->linear_forward(x, {weight, {}, {}, {}, {}}, {}, y, {});
+      Values expected = product_with_transposed(f.values(x), f.values(weight), tokens, out, in);
+      CHECK(relative_error(f.values(y), expected) < f.tolerance());
+
+      const Tensor a = f.random({r, in}), b = f.random({adapted, r});
+      const std::vector<Lora> adapters{{first, b, f.zeros({adapted, r}), 0.7, 0}};
+      const Tensor hidden = f.poisoned({tokens, r}), adapted_y = f.poisoned({tokens, out});
+      f.backend->linear_forward(x, {weight, {}, adapters, a, f.zeros({r, in})}, {}, adapted_y, hidden);
+      const Values inner = product_with_transposed(f.values(x), f.values(a), tokens, r, in);
+      const Values outer = product_with_transposed(inner, f.values(b), tokens, adapted, r);
+      for (std::int64_t t = 0; t < tokens; ++t)
+        for (std::int64_t j = 0; j < adapted; ++j)
+          expected[t * out + first + j] += 0.7 * outer[t * adapted + j];
+      CHECK(relative_error(f.values(hidden), inner) < f.tolerance());
+      CHECK(relative_error(f.values(adapted_y), expected) < f.tolerance());
+    }
+  });
+}
+
+TEST_CASE("dropout keeps 1 − p of the adapter's input, scaled up, and by its key and row alone") {
+  on_every_backend([](OpsFixture& f) {
+    // A = identity shows the masked input as lora_hidden; weight and B are zero.
+    const std::int64_t width = 96, tokens = 400;
+    Values identity(width * width, 0.0);
+    for (std::int64_t i = 0; i < width; ++i) identity[i * width + i] = 1;
+    const Tensor a = f.tensor({width, width}, identity), b = f.zeros({8, width}),
+                 weight = f.zeros({8, width});
+    const Tensor ones = f.tensor({tokens, width}, Values(tokens * width, 1.0)), y = f.poisoned({tokens, 8});
+    const auto masked = [&](Dropout dropout, std::uint32_t stream, std::int64_t rows) {
+      const std::vector<Lora> adapters{{0, b, f.zeros({8, width}), 1, stream}};
+      Tensor x = ones;
+      x.shape[0] = rows;
+      const Tensor hidden = f.poisoned({rows, width});
+      f.backend->linear_forward(x, {weight, {}, adapters, a, f.zeros({width, width})}, dropout, y, hidden);
+      return f.values(hidden);
+    };
+    const double p = 0.3;
+    const Values mask = masked({p, 17}, 4, tokens);
+    const auto dropped = static_cast<double>(std::count(mask.begin(), mask.end(), 0.0));
+    const double largest = *std::max_element(mask.begin(), mask.end());
+    const auto kept = static_cast<double>(std::count(mask.begin(), mask.end(), largest));
+    CHECK(std::abs(largest - 1 / (1 - p)) < 1e-6);
+    CHECK(dropped + kept == double(mask.size()));
+    const double deviation = std::sqrt(p * (1 - p) / double(mask.size()));
+    CHECK(std::abs(kept / double(mask.size()) - (1 - p)) < 5 * deviation);
+    CHECK(masked({p, 17}, 4, tokens) == mask);
+    CHECK(masked({p, 18}, 4, tokens) != mask);
+    CHECK(masked({p, 17}, 5, tokens) != mask);
+    CHECK(masked({p, 17}, 4, 3) == Values(mask.begin(), mask.begin() + 3 * width));
+    CHECK(Values(mask.begin(), mask.begin() + width) !=
+          Values(mask.begin() + width, mask.begin() + 2 * width));
+  });
+}
+
+TEST_CASE("rope turns the halves of queries and keys, leaves values, and turns back") {
+  on_every_backend([](OpsFixture& f) {
+    const HeadLayout layout{4, 2, 6};
+    const std::int64_t tokens = 50, half = 3;
+    const Tensor qkv = f.random({tokens, layout.row()}), table = f.random({20, layout.head_dim});
+    const auto positions = f.random_indices(tokens, 20);
+    const Values before = f.values(qkv), angles = f.values(table);
+    f.backend->rope(qkv, f.indices(positions), table, layout, Rotation::forward);
+    Values expected = before;
+    for (std::int64_t t = 0; t < tokens; ++t)
+      for (std::int64_t head = 0; head < 6; ++head)
+        for (std::int64_t i = 0; i < half; ++i) {
+          const double cosine = angles[positions[t] * 6 + i], sine = angles[positions[t] * 6 + half + i];
+          const std::int64_t first = t * layout.row() + head * 6 + i, second = first + half;
+          expected[first] = before[first] * cosine - before[second] * sine;
+          expected[second] = before[second] * cosine + before[first] * sine;
+        }
+    CHECK(relative_error(f.values(qkv), expected) < f.tolerance());
+
+    Values rotations;
+    for (int position = 0; position < 20; ++position) {
+      for (int i = 0; i < half; ++i) rotations.push_back(std::cos(position * (i + 1)));
+      for (int i = 0; i < half; ++i) rotations.push_back(std::sin(position * (i + 1)));
+    }
+    const Tensor turns = f.tensor({20, 6}, rotations);
+    const Values original = f.values(qkv);
+    f.backend->rope(qkv, f.indices(positions), turns, layout, Rotation::forward);
+    f.backend->rope(qkv, f.indices(positions), turns, layout, Rotation::backward);
+    CHECK(relative_error(f.values(qkv), original) < f.tolerance());
+  });
+}
+
+TEST_CASE("attention sees its own sequence up to itself, for any lengths, heads and widths") {
+  on_every_backend([](OpsFixture& f) {
+    for (const HeadLayout layout :
+         {HeadLayout{1, 1, 2}, HeadLayout{8, 4, 8}, HeadLayout{6, 2, 10}, HeadLayout{2, 1, 64}}) {
+      // Around the sizes of blocks of queries and keys, and an empty sequence.
+      const std::vector<std::uint32_t> lengths{1, 47, 0, 49, 128, 129, 300};
+      std::int64_t tokens = 0;
+      for (const auto length : lengths) tokens += length;
+      const Tensor qkv = f.random({tokens, layout.row()}, 1.5);
+      const Tensor out = f.poisoned({tokens, layout.heads * layout.head_dim}),
+                   log_sum = f.poisoned({tokens, layout.heads});
+      f.backend->attention_varlen_forward(qkv, f.sequences(lengths), layout, out, log_sum);
+      const Values in = f.values(qkv);
+      Values expected(out.elements()), expected_log_sum(log_sum.elements());
+      std::int64_t begin = 0;
+      for (const auto length : lengths) {
+        plain_attention(in, layout, begin, begin + length, expected, expected_log_sum);
+        begin += length;
+      }
+      CHECK(relative_error(f.values(out), expected) < f.tolerance());
+      CHECK(relative_error(f.values(log_sum), expected_log_sum) < f.tolerance());
+    }
+  });
+}
+
+TEST_CASE("attention survives scores far apart") {
+  on_every_backend([](OpsFixture& f) {
+    const HeadLayout layout{1, 1, 4};
+    const std::int64_t tokens = 260;
+    const Tensor qkv = f.random({tokens, layout.row()}, 30);
+    const Tensor out = f.poisoned({tokens, 4}), log_sum = f.poisoned({tokens, 1});
+    f.backend->attention_varlen_forward(qkv, f.sequences({260}), layout, out, log_sum);
+    // No weight exceeds 1, so outputs lie between the values' extremes.
+    double largest = 0, extreme = 0;
+    for (const double value : f.values(out)) {
+      CHECK(std::isfinite(value));
+      largest = std::max(largest, std::abs(value));
+    }
+    const Values all = f.values(qkv);
+    for (std::int64_t t = 0; t < tokens; ++t)
+      for (int i = 8; i < 12; ++i) extreme = std::max(extreme, std::abs(all[t * 12 + i]));
+    CHECK(largest <= extreme * (1 + 1e-5));
+  });
+}
+
+TEST_CASE("attention through a cache equals attention over the whole sequence") {
+  on_every_backend([](OpsFixture& f) {
+    const HeadLayout layout{6, 2, 10};
+    const std::int64_t tokens = 200, row = layout.row(), kv_row = layout.kv_heads * layout.head_dim;
+    const Tensor qkv = f.random({tokens, row});
+    const Tensor keys = f.poisoned({tokens + 3, kv_row}), values = f.poisoned({tokens + 3, kv_row});
+    Values expected(tokens * 60), log_sum(tokens * 6), result;
+    plain_attention(f.values(qkv), layout, 0, tokens, expected, log_sum);
+    std::int64_t past = 0;
+    for (const std::int64_t count : {130, 1, 1, 60, 8}) {
+      const Values all = f.values(qkv);
+      const Tensor part =
+          f.tensor({count, row}, Values(all.begin() + past * row, all.begin() + (past + count) * row));
+      const Tensor out = f.poisoned({count, 60});
+      f.backend->attention_cached(part, layout, past, keys, values, out);
+      for (const double value : f.values(out)) result.push_back(value);
+      past += count;
+    }
+    REQUIRE(past == tokens);
+    CHECK(relative_error(result, expected) < f.tolerance());
+  });
+}
+
+TEST_CASE("swiglu is silu(gate) · up") {
+  on_every_backend([](OpsFixture& f) {
+    const std::int64_t tokens = 200, width = 91;
+    const Tensor gate_up = f.random({tokens, 2 * width}, 4), out = f.poisoned({tokens, width});
+    f.backend->swiglu_forward(gate_up, out);
+    Values expected;
+    const Values in = f.values(gate_up);
+    for (std::int64_t t = 0; t < tokens; ++t)
+      for (std::int64_t i = 0; i < width; ++i) {
+        const double gate = in[t * 2 * width + i];
+        expected.push_back(gate / (1 + std::exp(-gate)) * in[t * 2 * width + width + i]);
+      }
+    CHECK(relative_error(f.values(out), expected) < f.tolerance());
+  });
+}
+
+TEST_CASE("the head's loss is the negative log-likelihood of each target") {
+  on_every_backend([](OpsFixture& f) {
+    for (const std::int64_t vocab : {3, 50, 2000}) {
+      const std::int64_t rows = 140, hidden = 24;
+      const Tensor x = f.random({rows, hidden}), weight = f.random({vocab, hidden}),
+                   losses = f.poisoned({rows});
+      const auto targets = f.random_indices(rows, static_cast<std::uint32_t>(vocab));
+      f.backend->head_cross_entropy(x, {weight, {}, {}, {}, {}}, f.indices(targets), 1, losses, {});
+      const Values logits = product_with_transposed(f.values(x), f.values(weight), rows, vocab, hidden);
+      Values expected;
+      for (std::int64_t row = 0; row < rows; ++row) {
+        double total = 0;
+        for (std::int64_t id = 0; id < vocab; ++id) total += std::exp(logits[row * vocab + id]);
+        expected.push_back(std::log(total) - logits[row * vocab + targets[row]]);
+      }
+      CHECK(relative_error(f.values(losses), expected) < f.tolerance());
+    }
+  });
+}
+
+TEST_CASE("sums, squared norms and zeroes") {
+  on_every_backend([](OpsFixture& f) {
+    for (const std::int64_t n : {1, 9, 16384, 50001}) {
+      const Tensor x = f.random({n});
+      double sum = 0, squares = 0, magnitude = 0;
+      for (const double value : f.values(x)) {
+        sum += value;
+        squares += value * value;
+        magnitude += std::abs(value);
+      }
+      CHECK(std::abs(f.backend->sum(x) - sum) < 1e-12 * magnitude);
+      CHECK(std::abs(f.backend->squared_norm(x) - squares) < 1e-12 * squares);
+      f.backend->fill_zero(x);
+      CHECK(f.backend->squared_norm(x) == 0);
+    }
+  });
+}
+
+TEST_CASE("adamw decays first, then takes the bias-corrected step") {
+  on_every_backend([](OpsFixture& f) {
+    const std::int64_t n = 20000;
+    const Tensor parameter = f.random({n}), gradient = f.random({n}), first = f.zeros({n}),
+                 second = f.zeros({n});
+    Values p = f.values(parameter), m(n, 0.0), v(n, 0.0);
+    const Values g = f.values(gradient);
+    for (int step = 1; step <= 3; ++step) {
+      f.backend->adamw(parameter, gradient, first, second, {0.01, 0.9, 0.99, 1e-8, 0.1, step, 0.5});
+      for (std::int64_t i = 0; i < n; ++i) {
+        p[i] *= 1 - 0.01 * 0.1;
+        m[i] = 0.9 * m[i] + 0.1 * (0.5 * g[i]);
+        v[i] = 0.99 * v[i] + 0.01 * (0.5 * g[i]) * (0.5 * g[i]);
+        p[i] -=
+            0.01 * (m[i] / (1 - std::pow(0.9, step))) / (std::sqrt(v[i] / (1 - std::pow(0.99, step))) + 1e-8);
+      }
+    }
+    CHECK(relative_error(f.values(parameter), p) < f.tolerance());
+    CHECK(relative_error(f.values(first), m) < f.tolerance());
+    CHECK(relative_error(f.values(second), v) < f.tolerance());
+  });
+}
+
+TEST_CASE("NaN in an input shows in the result") {
+  on_every_backend([](OpsFixture& f) {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    const Tensor x = f.tensor({1, 4}, {1, nan, 2, 3}), weight = f.random({5, 4}), losses = f.zeros({1});
+    f.backend->head_cross_entropy(x, {weight, {}, {}, {}, {}}, f.indices({0}), 1, losses, {});
+    CHECK(std::isnan(f.backend->sum(losses)));
+    const Tensor out = f.zeros({1, 2});
+    f.backend->swiglu_forward(x, out);
+    CHECK(std::isnan(f.backend->sum(out)));
+    CHECK(std::isnan(f.backend->squared_norm(x)));
+  });
+}
