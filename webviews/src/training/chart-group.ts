@@ -89,22 +89,22 @@ export class ChartGroup {
   setRuns(runs: readonly RunColumns[]): void {
     this.#runs = runs;
     const several = runs.length > 1;
+    // The panel's own run is drawn last, over the others.
+    const lines = (line: (run: RunColumns, color: number) => ChartLine) => runs.map(line).reverse();
     this.loss.setLines([
-      ...runs.map((run, color): ChartLine => ({ x: run.step, y: run.loss, color, look: "raw" })),
-      ...runs.map((run, color): ChartLine => ({ x: run.step, y: run.smoothed, color, look: "smoothed" })),
-      ...runs.map(
-        (run, color): ChartLine => ({
-          x: run.evaluation_step,
-          y: run.evaluation_loss,
-          // With one run, evaluation can have a colour of its own; with several the colour tells the run.
-          color: several ? color : 1,
-          look: "evaluation",
-        }),
-      ),
+      ...lines((run, color) => ({ x: run.step, y: run.loss, color, look: "raw" })),
+      ...lines((run, color) => ({ x: run.step, y: run.smoothed, color, look: "smoothed" })),
+      ...lines((run, color) => ({
+        x: run.evaluation_step,
+        y: run.evaluation_loss,
+        // With one run, evaluation can have a colour of its own; with several the colour tells the run.
+        color: several ? color : 1,
+        look: "evaluation",
+      })),
     ]);
     for (const [index, { column }] of this.#smallColumns.entries()) {
       this.small[index]?.setLines(
-        runs.map((run, color): ChartLine => ({ x: run.step, y: run[column], color, look: "plain" })),
+        lines((run, color) => ({ x: run.step, y: run[column], color, look: "plain" })),
       );
     }
     this.redraw();

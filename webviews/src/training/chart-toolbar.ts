@@ -42,9 +42,13 @@ export class ChartToolbar {
       checkbox(t("Log scale"), logarithmic, actions.onLogarithmic).element,
       el("span", { class: "spacer" }),
       this.#reset.element,
-      button(t("Copy CSV"), "secondary", actions.onCopyCsv).element,
-      button(t("Save CSV"), "secondary", actions.onSaveCsv).element,
-      button(t("Save PNG"), "secondary", actions.onSavePng).element,
+      el(
+        "div",
+        { class: "buttons" },
+        button(t("Copy CSV"), "secondary", actions.onCopyCsv).element,
+        button(t("Save CSV"), "secondary", actions.onSaveCsv).element,
+        button(t("Save PNG"), "secondary", actions.onSavePng).element,
+      ),
     );
   }
 

@@ -7,7 +7,7 @@ import { palette } from "./palette";
 export interface ChartLine extends Line {
   /** Index into the palette's run colours. */
   color: number;
-  look: "raw" | "smoothed" | "evaluation" | "plain" | "secondary";
+  look: "raw" | "smoothed" | "evaluation" | "plain";
 }
 
 /** Marks over a chart, by step. */
@@ -139,7 +139,7 @@ export class Chart {
     if (this.#width === 0) return;
     this.#plot?.destroy();
     const colors = palette();
-    const grid = { stroke: withAlpha(colors.grid, colors.highContrast ? 0.35 : 0.1), width: 1 };
+    const grid = { stroke: withAlpha(colors.grid, colors.highContrast ? 0.25 : 0.1), width: 1 };
     const axis = {
       stroke: colors.muted,
       font: colors.font,
@@ -151,6 +151,8 @@ export class Chart {
       {
         width: this.#width,
         height: this.options.height,
+        // Lines between pixels: rounding makes stairs of a slow curve.
+        pxAlign: 0,
         padding: [8, 12, 0, 0],
         legend: { show: false },
         scales: {
@@ -174,7 +176,11 @@ export class Chart {
           {
             ...axis,
             size: this.options.axisWidth,
-            space: 32,
+            space: 26,
+            ...(this.#logarithmic && {
+              splits: (_plot, _axis, low, high) => logarithmicSplits(low, high),
+              filter: (_plot, splits) => splits,
+            }),
             values: (_plot, splits) =>
               splits.map((value) => (value === null ? null : this.options.axisValue(value))),
           },
@@ -270,6 +276,28 @@ export class Chart {
   }
 }
 
+/** Places for an axis' numbers: even ones over a narrow range, where powers of ten would leave it bare, else 1, 2, 5, 10 … */
+function logarithmicSplits(low: number, high: number): number[] {
+  if (high / low < 10) {
+    const rough = (high - low) / 6;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = power * ([1, 2, 5, 10].find((digit) => digit * power >= rough) ?? 10);
+    const first = Math.ceil(low / step);
+    return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, index) =>
+      Number(((first + index) * step).toPrecision(12)),
+    );
+  }
+  const splits: number[] = [];
+  const digits = high / low < 1000 ? [1, 2, 5] : [1];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    for (const digit of digits) {
+      const value = digit * 10 ** power;
+      if (value >= low && value <= high) splits.push(value);
+    }
+  }
+  return splits;
+}
+
 /** Steps are whole. */
 const stepIncrements = [1, 2, 5].flatMap((digit) =>
   Array.from({ length: 9 }, (_, power) => digit * 10 ** power),
@@ -290,17 +318,22 @@ function seriesOf({ color, look }: ChartLine): uPlot.Series {
     case "smoothed":
       return { stroke, width: 2, points };
     case "plain":
-      return { stroke, width: 1.5, points };
-    case "secondary":
-      return { stroke, width: 1.5, dash: [2, 3], points };
+      return { stroke, width: 1.25, points };
     case "evaluation":
       return {
         stroke,
         width: 1.5,
         dash: [5, 4],
-        points: { show: true, size: 6, stroke, fill: colors.background, width: 1.5 },
+        points: { show: hasRoomForPoints, size: 6, stroke, fill: colors.background, width: 1.5 },
       };
   }
+}
+
+/** Dots that touch one another say less than the line alone. */
+function hasRoomForPoints({ data, bbox }: uPlot, series: number): boolean {
+  let count = 0;
+  for (const value of data[series] ?? []) if (typeof value === "number") count++;
+  return count * 10 < bbox.width / devicePixelRatio;
 }
 
 const canvas = document.createElement("canvas").getContext("2d");

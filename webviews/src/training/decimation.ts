@@ -1,124 +1,101 @@
 import type { NumberColumn } from "./number-column";
+import type { ValueColumn } from "./value-column";
 
-/** A line to draw: `x` ascends; NaN in `y` is a gap. */
+/** A line to draw: `x` ascends; a value of `y` that is not finite is a gap. */
 export interface Line {
   x: NumberColumn;
-  y: NumberColumn;
+  y: ValueColumn;
 }
+
+type Value = number | null | undefined;
 
 /** uPlot's data: one column of x, one of y for each line. null is a gap; undefined means that the line has no point there. */
-export type ChartTable = [x: number[], ...y: (number | null | undefined)[][]];
+export type ChartTable = [x: number[], ...y: Value[][]];
 
 /**
- * The points of lines between `from` and `to`, and one on either side so that lines run to the edges, as one table. When a
- * line has more than two points for each of `columns` pixels, every line is reduced to the least and the greatest value
- * of each pixel column in the order in which they come: what is drawn is the same, at a cost that does not grow with the run.
+ * The points of lines between `from` and `to`, and a little on either side so that lines run to the edges, as one table. A line
+ * with more than two points for each of `columns` pixels is reduced to the least and the greatest value of blocks of one to two
+ * pixels, in the order in which they come: it looks the same, at a cost that does not grow with the run.
  */
 export function chartTable(lines: readonly Line[], from: number, to: number, columns: number): ChartTable {
-  const spans = lines.map(({ x }) => ({ first: x.lowerBound(from), end: firstAbove(x, to) }));
-  const dense = spans.some(({ first, end }) => end - first > 2 * columns);
-  return dense && to > from
-    ? reduced(lines, spans, from, to, columns)
-    : exact(
-        lines,
-        spans.map(({ first, end }, line) => ({
-          first: Math.max(0, first - 1),
-          end: Math.min((lines[line] as Line).x.length, end + 1),
-        })),
-      );
+  const points = lines.map((line) => pointsOf(line, from, to, columns));
+  const [first, ...others] = points;
+  let xs = first?.x ?? [];
+  for (const { x } of others) xs = merged(xs, x);
+  return [xs, ...points.map(({ x, y }) => aligned(x, y, xs))];
 }
 
-interface Span {
-  first: number;
-  end: number;
+interface Points {
+  x: number[];
+  y: Value[];
 }
-
-const firstAbove = (x: NumberColumn, value: number): number => {
-  let index = x.lowerBound(value);
-  while (index < x.length && x.at(index) <= value) index++;
-  return index;
-};
 
 const orGap = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-function exact(lines: readonly Line[], spans: readonly Span[]): ChartTable {
-  const xs = new Set<number>();
-  for (const [line, { x }] of lines.entries()) {
-    const { first, end } = spans[line] as Span;
-    for (let index = first; index < end; index++) xs.add(x.at(index));
+function pointsOf({ x, y }: Line, from: number, to: number, columns: number): Points {
+  const first = x.lowerBound(from);
+  const end = Math.max(first, x.nearest(to) + 1);
+  const count = end - first;
+  const points: Points = { x: [], y: [] };
+  if (count <= 2 * columns) {
+    for (let index = Math.max(0, first - 1); index < Math.min(x.length, end + 1); index++) {
+      points.x.push(x.at(index));
+      points.y.push(orGap(y.at(index)));
+    }
+    return points;
   }
-  const sorted = [...xs].sort((a, b) => a - b);
-  const place = new Map(sorted.map((x, index) => [x, index]));
-  const columns = lines.map(({ x, y }, line) => {
-    const values = new Array<number | null | undefined>(sorted.length).fill(undefined);
-    const { first, end } = spans[line] as Span;
-    for (let index = first; index < end; index++)
-      values[place.get(x.at(index)) as number] = orGap(y.at(index));
-    return values;
-  });
-  return [sorted, ...columns];
+  // Blocks are aligned to the column, not to the view: they stay what they are while the view moves and the run grows.
+  const level = Math.ceil(Math.log2(count / columns));
+  const size = 2 ** level;
+  const lastBlock = Math.min(Math.ceil(x.length / size), Math.ceil(end / size) + 1);
+  for (let block = Math.max(0, Math.floor(first / size) - 1); block < lastBlock; block++) {
+    const start = block * size;
+    const { least, greatest } = y.extremes(block, level);
+    points.x.push(x.at(start));
+    if (least === -1) {
+      points.y.push(null);
+      continue;
+    }
+    const [earlier, later] = least < greatest ? [least, greatest] : [greatest, least];
+    points.y.push(y.at(earlier));
+    const middle = start + size / 2;
+    if (middle >= x.length) continue;
+    points.x.push(x.at(middle));
+    points.y.push(y.at(later));
+  }
+  // The end of the line is exact: it is where the run is now.
+  if (end === x.length && points.x.at(-1) !== x.last) {
+    points.x.push(x.last);
+    points.y.push(orGap(y.last));
+  }
+  return points;
 }
 
-function reduced(
-  lines: readonly Line[],
-  spans: readonly Span[],
-  from: number,
-  to: number,
-  columns: number,
-): ChartTable {
-  const width = (to - from) / columns;
-  // The nearest points outside stand where they are; inside, a pixel column has two places.
-  const outside = (index: (span: Span) => number) => [
-    ...new Set(
-      lines.map(({ x }, line) => x.at(index(spans[line] as Span))).filter((value) => !Number.isNaN(value)),
-    ),
-  ];
-  const left = outside(({ first }) => first - 1).sort((a, b) => a - b);
-  const right = outside(({ end }) => end).sort((a, b) => a - b);
-  const xs = [...left];
-  for (let column = 0; column < columns; column++) {
-    xs.push(from + (column + 0.25) * width, from + (column + 0.75) * width);
+/** The union of two ascending lists; the first itself when the second adds nothing. */
+function merged(a: number[], b: number[]): number[] {
+  const union: number[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.length || j < b.length) {
+    const left = a[i] ?? Number.POSITIVE_INFINITY;
+    const right = b[j] ?? Number.POSITIVE_INFINITY;
+    union.push(Math.min(left, right));
+    if (left <= right) i++;
+    if (right <= left) j++;
   }
-  xs.push(...right);
+  return union.length === a.length ? a : union;
+}
 
-  const tables = lines.map(({ x, y }, line) => {
-    const values = new Array<number | null | undefined>(xs.length).fill(undefined);
-    const { first, end } = spans[line] as Span;
-    if (first > 0) values[left.indexOf(x.at(first - 1))] = orGap(y.at(first - 1));
-    if (end < x.length) values[xs.length - right.length + right.indexOf(x.at(end))] = orGap(y.at(end));
-    const xValues = x.values();
-    const yValues = y.values();
-    let index = first;
-    while (index < end) {
-      const column = Math.min(columns - 1, Math.floor(((xValues[index] as number) - from) / width));
-      const edge = column === columns - 1 ? Number.POSITIVE_INFINITY : from + (column + 1) * width;
-      let least = Number.POSITIVE_INFINITY;
-      let greatest = Number.NEGATIVE_INFINITY;
-      let leastAt = -1;
-      let greatestAt = -1;
-      do {
-        const value = yValues[index] as number;
-        if (value < least) {
-          least = value;
-          leastAt = index;
-        }
-        if (value > greatest) {
-          greatest = value;
-          greatestAt = index;
-        }
-        index++;
-      } while (index < end && (xValues[index] as number) < edge);
-      const place = left.length + 2 * column;
-      if (leastAt === -1) values[place] = null;
-      else if (leastAt === greatestAt) values[place] = least;
-      else {
-        values[place] = leastAt < greatestAt ? least : greatest;
-        values[place + 1] = leastAt < greatestAt ? greatest : least;
-      }
-    }
-    return values;
-  });
-  return [xs, ...tables];
+/** Spreads a line's values over a list of x that holds all of its own. */
+function aligned(x: number[], y: Value[], xs: number[]): Value[] {
+  if (x.length === xs.length) return y;
+  const values: Value[] = new Array(xs.length).fill(undefined);
+  let at = 0;
+  for (const [index, value] of x.entries()) {
+    while ((xs[at] as number) < value) at++;
+    values[at] = y[index];
+  }
+  return values;
 }
 
 /** The values that a y axis has to hold. */
@@ -126,6 +103,9 @@ export interface Extent {
   low: number;
   high: number;
 }
+
+/** A noisy line with fewer points than this counts whole. */
+const fewPoints = 100;
 
 /**
  * The extent of some lines of a table. A line that is `noisy` counts with its 1st to 99th percentile, so that one spike does
@@ -140,17 +120,20 @@ export function extentOf(
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const [line, isNoisy] of noisy.entries()) {
-    const values: number[] = [];
-    for (const value of table[line + 1] ?? []) {
-      if (typeof value === "number" && (!logarithmic || value > 0)) values.push(value as number);
+    const column = table[line + 1] ?? [];
+    const values = new Float64Array(column.length);
+    let count = 0;
+    for (const value of column) {
+      if (typeof value === "number" && (!logarithmic || value > 0)) values[count++] = value as number;
     }
-    if (values.length === 0) continue;
-    if (isNoisy && values.length >= 100) {
-      values.sort((a, b) => a - b);
-      low = Math.min(low, values[Math.floor(values.length * 0.01)] as number);
-      high = Math.max(high, values[Math.ceil(values.length * 0.99) - 1] as number);
+    if (count === 0) continue;
+    const found = values.subarray(0, count);
+    if (isNoisy && count >= fewPoints) {
+      found.sort();
+      low = Math.min(low, found[Math.floor(count * 0.01)] as number);
+      high = Math.max(high, found[Math.ceil(count * 0.99) - 1] as number);
     } else {
-      for (const value of values) {
+      for (const value of found) {
         if (value < low) low = value;
         if (value > high) high = value;
       }

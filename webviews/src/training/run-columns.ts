@@ -1,6 +1,7 @@
 import type { RunSeries, RunSummary } from "../../../language-server/src/protocol";
 import { Smoother, SpikeDetector } from "./loss-statistics";
 import { NumberColumn } from "./number-column";
+import { ValueColumn } from "./value-column";
 
 export type StepColumn = "loss" | "learning_rate" | "grad_norm" | "tokens_per_second" | "memory_bytes";
 const stepColumns: readonly StepColumn[] = [
@@ -14,14 +15,14 @@ const stepColumns: readonly StepColumn[] = [
 /** One run's series in the page: what the host sent, and what is drawn beside it, both kept up point by point. */
 export class RunColumns {
   readonly step = new NumberColumn();
-  readonly loss = new NumberColumn();
-  readonly learning_rate = new NumberColumn();
-  readonly grad_norm = new NumberColumn();
-  readonly tokens_per_second = new NumberColumn();
-  readonly memory_bytes = new NumberColumn();
-  readonly smoothed = new NumberColumn();
+  readonly loss = new ValueColumn();
+  readonly learning_rate = new ValueColumn();
+  readonly grad_norm = new ValueColumn();
+  readonly tokens_per_second = new ValueColumn();
+  readonly memory_bytes = new ValueColumn();
+  readonly smoothed = new ValueColumn();
   readonly evaluation_step = new NumberColumn();
-  readonly evaluation_loss = new NumberColumn();
+  readonly evaluation_loss = new ValueColumn();
   readonly checkpoint_step = new NumberColumn();
   /** Steps whose loss is not a finite number. */
   readonly notFinite: number[] = [];

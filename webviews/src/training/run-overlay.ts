@@ -46,7 +46,8 @@ export class RunOverlay {
       const color = shown.findIndex((columns) => columns.summary.run === summary.run);
       row.box.setChecked(isPrimary || overlay.includes(summary.run));
       row.box.element.toggleAttribute("disabled", isPrimary);
-      row.swatch.style.backgroundColor = color === -1 ? "transparent" : ChartGroup.colorOf(color);
+      row.swatch.hidden = color === -1;
+      row.swatch.style.backgroundColor = ChartGroup.colorOf(Math.max(0, color));
       setText(row.state, stateName(summary.state));
     }
   }
