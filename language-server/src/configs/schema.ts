@@ -278,7 +278,7 @@ export const trainingConfigSchema = z.strictObject({
       "paged_adamw_32bit",
     ]),
     "adamw_torch",
-    { source: hf, says: "The optimizer." },
+    { source: hf, says: "The optimizer.", default: "HF: `adamw_torch_fused`, the same arithmetic" },
   ),
   learning_rate: key(z.number().positive(), 2e-5, {
     source: hf,

@@ -41,11 +41,11 @@ export class AnalysisCancelled extends Error {
 export interface AnalysisLimits {
   /** Milliseconds for one request. */
   readonly request: number;
-  /** Milliseconds for rendering one row through a template. */
+  /** Milliseconds for rendering one row through a template; longer than the renderer allows itself, which can say where. */
   readonly rendering: number;
 }
 
-export const defaultLimits: AnalysisLimits = { request: 60_000, rendering: 2_000 };
+export const defaultLimits: AnalysisLimits = { request: 60_000, rendering: 3_000 };
 
 interface Job {
   run(connection: MessageConnection): Promise<void>;
