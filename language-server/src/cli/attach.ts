@@ -1,7 +1,7 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { RunEvent, RunSummary } from "../protocol";
 import { EventTail } from "../training/event-tail";
-import { isAlive } from "../training/process-identity";
 import { Refused } from "../training/refused";
 import { runFiles } from "../training/run-directory";
 import { openRun, type Run, stopRun } from "../training/runs";
@@ -15,10 +15,8 @@ const livenessMilliseconds = 500;
  * Follows a run in the foreground until it ends and prints how it ended. The first Ctrl-C asks the engine for a checkpoint and an
  * end, the second leaves it to that and returns.
  */
-export async function attach(run: string, format: FormatOption["format"]): Promise<void> {
+export async function attach(directory: string, format: FormatOption["format"]): Promise<void> {
   const line = new ProgressLine();
-  const opened = await openRun(run);
-  const engine = await opened.run.engine();
   let interrupts = 0;
   let leave = () => {};
   const left = new Promise<void>((fulfil) => {
@@ -27,13 +25,36 @@ export async function attach(run: string, format: FormatOption["format"]): Promi
   const onInterrupt = () => {
     if (++interrupts > 1) return leave();
     line.note("Stopping after this step, with a checkpoint. Ctrl-C again leaves the engine to it.");
-    stopRun(run).catch((error: Error) => line.note(error.message));
+    stopRun(directory).catch((error: Error) => line.note(error.message));
   };
+  // Before anything is waited for: there is no moment at which Ctrl-C ends this program and not the run.
   process.on("SIGINT", onInterrupt);
+  try {
+    await follow(directory, line, left, () => interrupts > 1);
+  } finally {
+    process.off("SIGINT", onInterrupt);
+    line.clear();
+  }
+  const { summary } = await openRun(directory);
+  printRun(summary, format);
+  if (summary.state === "failed" || summary.state === "interrupted") {
+    process.stderr.write(`The engine's log: ${shown(join(directory, runFiles.log))}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** Returns when the run has ended, whichever way, or when the person has left. */
+async function follow(
+  directory: string,
+  line: ProgressLine,
+  left: Promise<void>,
+  hasLeft: () => boolean,
+): Promise<void> {
+  const { run } = await openRun(directory);
   let wake = () => {};
   let isSeen = false;
   const tail = new EventTail(
-    join(run, runFiles.events),
+    join(directory, runFiles.events),
     ({ events }) => {
       // What was said before is on the screen already, or belongs to an earlier session of the run.
       if (isSeen) for (const event of events) tellEvent(event, line);
@@ -45,28 +66,17 @@ export async function attach(run: string, format: FormatOption["format"]): Promi
   );
   try {
     await tail.start();
-    for (;;) {
-      const isGone = engine === undefined || !(await isAlive(engine));
-      const summary = await summaryOf(opened.run);
-      if (isGone || !isActive(summary)) break;
+    while (!hasLeft()) {
+      const summary = await summaryOf(run);
+      if (!isActive(summary)) return;
       line.update(describe(summary));
       const news = new Promise<void>((fulfil) => {
         wake = fulfil;
       });
-      const timer = new Promise<void>((fulfil) => setTimeout(fulfil, livenessMilliseconds));
-      await Promise.race([news, timer, left]);
-      if (interrupts > 1) break;
+      await Promise.race([news, delay(livenessMilliseconds), left]);
     }
   } finally {
     tail.dispose();
-    process.off("SIGINT", onInterrupt);
-    line.clear();
-  }
-  const summary = await summaryOf(opened.run);
-  printRun(summary, format);
-  if (summary.state === "failed" || summary.state === "interrupted") {
-    process.stderr.write(`The engine's log: ${shown(join(run, runFiles.log))}\n`);
-    process.exitCode = 1;
   }
 }
 
@@ -81,6 +91,7 @@ function isActive({ state }: RunSummary): boolean {
 }
 
 function describe({ name, step, steps, loss, eta_seconds }: RunSummary): string {
+  if (steps === 0) return `${name}: loading the model`;
   return [
     `${name}: step ${step}/${steps}`,
     ...(loss === null ? [] : [`loss ${loss.toFixed(4)}`]),

@@ -1,6 +1,6 @@
 /** So often a line is rewritten, and so often printed anew where it cannot be. */
 const rewriteMilliseconds = 200;
-const printMilliseconds = 5000;
+const printMilliseconds = 10_000;
 
 /** One line on stderr that tells how far something is: rewritten in a terminal, printed now and then elsewhere. */
 export class ProgressLine {

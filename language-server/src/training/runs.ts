@@ -199,8 +199,8 @@ export async function stopRun(path: string): Promise<ProcessIdentity> {
 }
 
 /** Waits until a process is gone. */
-export async function waitForEnd(engine: ProcessIdentity, signal?: AbortSignal): Promise<void> {
-  while (await isAlive(engine)) await delay(50, undefined, { signal });
+export async function waitForEnd(engine: ProcessIdentity): Promise<void> {
+  while (await isAlive(engine)) await delay(50);
 }
 
 /**
@@ -218,6 +218,9 @@ export async function resumeRun(path: string, engine: EngineLocation): Promise<s
       `${summary.name} cannot be resumed: it has no complete checkpoint. Start its config again.`,
     );
   }
+  // An engine that has said its last word still lives for a moment, and its lock with it.
+  const last = await run.engine();
+  if (last !== undefined) await waitForEnd(last);
   if (!(await takeStartLock(run.directory))) throw new RunningAlready(run.directory);
   await startEngine(engine, run.directory, "resume");
   return run.directory;

@@ -47,6 +47,11 @@ const json = async (args: string[], behaviour?: Behaviour) => {
   return { status, document: JSON.parse(stdout) };
 };
 const runs = async (): Promise<RunSummary[]> => (await json(["runs"])).document.runs;
+/** The command has started its run and follows it, and the run is at its third step. */
+const threeSteps = async (training: TerminalCommand) => {
+  await training.says(/base-1, engine /);
+  await until(async () => (await openRun(firstRun())).summary.step === 3);
+};
 const firstRun = () => join(directory, "runs", "base-1");
 
 describe("ziptie plan", () => {
@@ -118,7 +123,7 @@ describe("ziptie train", () => {
 
   test("Ctrl-C asks for a checkpoint and an end", async () => {
     const training = command(["train", "base.ziptie.yaml", "--format", "json"], "waits");
-    await training.says(/step 3\/5/);
+    await threeSteps(training);
     training.process.kill("SIGINT");
     const { status, stdout } = await training.finished;
     expect([status, JSON.parse(stdout).state]).toEqual([0, "stopped"]);
@@ -126,7 +131,7 @@ describe("ziptie train", () => {
 
   test("a killed engine is noticed", async () => {
     const training = command(["train", "base.ziptie.yaml"], "waits");
-    await training.says(/step 3\/5/);
+    await threeSteps(training);
     const engine = await (await openRun(firstRun())).run.engine();
     process.kill(engine?.pid ?? 0, "SIGKILL");
     const { status, stderr } = await training.finished;
