@@ -82,7 +82,7 @@ describe("states", () => {
     expect(await text(".now")).toContain("Now");
     await panel.page.getByRole("button", { name: "Stop" }).click();
     expect(await panel.sent()).toContainEqual({ type: "stop", run: "/project/runs/sft-3" });
-    expect(await text(".buttons")).toContain("Stopping…");
+    expect(await text(".run-header .buttons")).toContain("Stopping…");
   });
 
   test("an ended run offers to resume only if it can", async () => {
