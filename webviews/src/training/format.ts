@@ -6,7 +6,7 @@ const fourDigits = new Intl.NumberFormat(locale, {
   maximumSignificantDigits: 4,
 });
 const threeDigits = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
-const compact = new Intl.NumberFormat(locale, { notation: "compact", maximumSignificantDigits: 3 });
+const compact = new Intl.NumberFormat(locale, { notation: "compact", maximumSignificantDigits: 4 });
 const percent = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
 
 const missing = "–";
@@ -28,7 +28,7 @@ export const formatLearningRate = orMissing((value) =>
 );
 
 export const formatRate = orMissing((value) =>
-  value >= 10_000 ? compact.format(value) : integer.format(value),
+  value >= 1_000_000 ? compact.format(value) : integer.format(value),
 );
 
 /** Decimal units, as `nvidia-smi` and the plan have them. */
