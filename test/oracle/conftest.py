@@ -8,7 +8,11 @@ from pathlib import Path
 
 import numpy
 import pytest
+import torch
 from safetensors.numpy import save_file
+
+# Models this small are slower on more threads, and very slow on a busy machine.
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = Path(os.environ.get("ZIPTIE_ENGINE", ROOT / "dist" / "engine" / "ziptie-engine"))
