@@ -87,7 +87,7 @@ export interface PlanSummary {
   config: string;
   stage: "vocabulary" | "pretrain" | "sft";
   steps: number;
-  /** Optimizer steps of one pass over the data: the last batch of an epoch may be smaller, as in HF's Trainer. */
+  /** Optimizer steps of one pass over the data; seldom a whole number. */
   steps_per_epoch: number;
   tokens_per_epoch: number;
   supervised_share: number;

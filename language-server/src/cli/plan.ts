@@ -41,7 +41,7 @@ function inText(plan: PlanSummary): string {
   const n = (value: number) => value.toLocaleString("en");
   const facts: [string, string][] = [
     ["stage", plan.stage],
-    ["optimizer steps", `${n(plan.steps)} (${n(plan.steps_per_epoch)} an epoch)`],
+    ["optimizer steps", `${n(plan.steps)} (${n(Number(plan.steps_per_epoch.toFixed(1)))} an epoch)`],
     ["rows", `${n(plan.rows)}, ${n(plan.rows_dropped)} not used, ${n(plan.rows_cut)} cut`],
     [
       "tokens an epoch",

@@ -7,18 +7,19 @@ type Batching = Pick<
 >;
 
 /**
- * Optimizer steps of one pass over the data, by the convention of HF's Trainer (`dataloader_drop_last: false`): the last
- * batch of an epoch may be smaller, and the last step of an epoch may have fewer batches.
+ * Optimizer steps of one pass over the data; seldom a whole number. The engine's steps all have the same number of rows: where an
+ * epoch ends within a step, the next one's first rows fill it up. (HF's Trainer ends each epoch with a smaller step instead, so it
+ * counts up to one step an epoch more.)
  * @param rows of one epoch, after dropping and weighting
  */
 export function stepsPerEpoch(rows: number, batching: Batching): number {
-  const batches = Math.ceil(rows / batching.per_device_train_batch_size);
-  return Math.max(1, Math.ceil(batches / batching.gradient_accumulation_steps));
+  return rows / (batching.per_device_train_batch_size * batching.gradient_accumulation_steps);
 }
 
-/** Optimizer steps of the whole run; a fractional last epoch is rounded up to a whole step, as HF's Trainer does. */
+/** Optimizer steps of the whole run: as many as it takes to see every row `num_train_epochs` times. */
 export function totalSteps(rows: number, batching: Batching): number {
-  return "steps" in batching.duration
-    ? batching.duration.steps
-    : Math.ceil(batching.duration.epochs * stepsPerEpoch(rows, batching));
+  if ("steps" in batching.duration) return batching.duration.steps;
+  // 0.1 · 30 is a hair more than 3, which must not make a fourth step.
+  const steps = batching.duration.epochs * stepsPerEpoch(rows, batching);
+  return Math.max(1, Math.ceil(steps - 1e-9 * steps));
 }

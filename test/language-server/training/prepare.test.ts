@@ -93,9 +93,9 @@ describe("preparing a run", () => {
     expect(warnings).toEqual([]);
     expect(readFileSync(join(run, "config.ziptie.yaml"), "utf8")).toBe(text);
     const enginePlan = readPlan(run);
-    // 20 rows, 8 at a time: 3 steps an epoch, the last with 4 rows.
+    // Twice 20 rows, 8 at a time.
     expect(enginePlan.batching.per_device_train_batch_size).toBe(8);
-    expect(enginePlan.schedule).toMatchObject({ steps: 6, warmup_steps: 1 });
+    expect(enginePlan.schedule).toMatchObject({ steps: 5, warmup_steps: 1 });
     expect(enginePlan.output).toBe(run);
     expect(enginePlan.data).toEqual([
       { shards: [join(run, "data", "train-1-00001.safetensors")], weight: 1 },

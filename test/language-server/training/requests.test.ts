@@ -130,7 +130,7 @@ describe("planning", () => {
     expect(plan).toMatchObject({
       stage: "pretrain",
       steps: 5,
-      steps_per_epoch: 1,
+      steps_per_epoch: 0.25,
       rows: 2,
       rows_dropped: 0,
       warnings: [],
