@@ -1,0 +1,133 @@
+#include "engine/io/checkpoint.h"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "engine/train/resume.h"
+#include "refusal.h"
+#include "temporary_directory.h"
+
+using namespace ziptie;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Two small tensors on a device, and a store to save them in.
+struct Fixture {
+  TemporaryDirectory directory;
+  std::unique_ptr<Backend> backend = make_cpu_backend(1);
+  Buffer weight_buffer = backend->allocate(4 * sizeof(float)),
+         moment_buffer = backend->allocate(4 * sizeof(float));
+  CheckpointTensors tensors = {
+      "model.safetensors", {{"w", tensor(weight_buffer)}}, {{"w.exp_avg", tensor(moment_buffer)}}};
+  CheckpointStore store{directory.path()};
+
+  static Tensor tensor(const Buffer& buffer) { return {buffer.data(), DType::f32, 2, {2, 2}}; }
+
+  void fill(float value) {
+    const std::vector<float> values = {value, value + 1, value + 2, value + 3};
+    backend->copy_to_device(weight_buffer.data(), values.data(), 16);
+  }
+  float first() {
+    float value;
+    backend->copy_to_host(&value, weight_buffer.data(), sizeof value);
+    return value;
+  }
+  void save(std::int64_t step, std::optional<std::int64_t> limit = {}) {
+    fill(static_cast<float>(step));
+    RunState state;
+    state.step = step;
+    state.plan = nlohmann::json::object();
+    store.save(step, tensors, state.json(), *backend, limit);
+  }
+  fs::path checkpoint(std::int64_t step) const { return store.path_of(step); }
+};
+
+using Steps = std::vector<std::int64_t>;
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "A checkpoint gives back what was saved") {
+  save(3);
+  fill(99);
+  CHECK(store.read_state(3, tensors)["step"] == 3);
+  store.load(3, tensors, *backend);
+  CHECK(first() == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "The oldest are deleted, once the new one stands") {
+  for (const std::int64_t step : {5, 10, 100}) save(step, 2);
+  CHECK(store.steps() == Steps{10, 100});
+  save(200, 1);
+  CHECK(store.steps() == Steps{200});
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "What a killed engine left half-written is no checkpoint, and is gone at the next start") {
+  save(1);
+  fs::create_directories(directory / "checkpoints/.step-2.tmp");
+  std::ofstream(directory / "checkpoints/.step-2.tmp/model.safetensors") << "half";
+  CHECK(store.steps() == Steps{1});
+  const CheckpointStore restarted(directory.path());
+  CHECK(!fs::exists(directory / "checkpoints/.step-2.tmp"));
+  CHECK(restarted.steps() == Steps{1});
+}
+
+TEST_CASE_FIXTURE(Fixture, "A checkpoint of the same step is replaced") {
+  save(4);
+  fill(7);
+  RunState state;
+  state.step = 4;
+  state.plan = nlohmann::json::object();
+  store.save(4, tensors, state.json(), *backend, 1);
+  fill(0);
+  store.load(4, tensors, *backend);
+  CHECK(first() == 7);
+}
+
+TEST_CASE_FIXTURE(Fixture, "A save that fails leaves the others as they were and nothing half-written") {
+  save(1);
+  // A directory under the name of the file to be written stops the save half-way, as a full disk would.
+  fs::create_directory(directory / "blocked");
+  CheckpointTensors impossible = tensors;
+  impossible.weights_file = "../../blocked";
+  CHECK(refusal([&] { store.save(2, impossible, {}, *backend, 1); }).find("cannot create") !=
+        std::string::npos);
+  CHECK(store.steps() == Steps{1});
+  CHECK(std::distance(fs::directory_iterator(directory / "checkpoints"), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "Resuming passes over damaged checkpoints to the newest whole one") {
+  for (const std::int64_t step : {1, 2, 3, 4}) save(step);
+  fs::resize_file(checkpoint(2) / "model.safetensors", 40);
+  fs::resize_file(checkpoint(3) / "optimizer.safetensors",
+                  fs::file_size(checkpoint(3) / "optimizer.safetensors") - 1);
+  std::ofstream(checkpoint(4) / "state.json") << "{";
+  const auto point = find_resume_point(store, tensors);
+  REQUIRE(point);
+  CHECK(point->state.step == 1);
+  REQUIRE(point->damaged.size() == 3);
+  CHECK(point->damaged[0].find("step-4/state.json") != std::string::npos);
+  CHECK(point->damaged[1].find("step-3/optimizer.safetensors") != std::string::npos);
+  CHECK(point->damaged[2].find("step-2/model.safetensors") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(
+    Fixture,
+    "With no whole checkpoint left, resuming says what is wrong with each; with none at all there is none") {
+  CHECK(!find_resume_point(store, tensors));
+  save(1);
+  fs::remove(checkpoint(1) / "optimizer.safetensors");
+  const std::string message = refusal([&] { find_resume_point(store, tensors); });
+  CHECK(message.find("none of the run's checkpoints can be read") != std::string::npos);
+  CHECK(message.find("step-1/optimizer.safetensors: cannot open") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "A checkpoint of another model does not fit") {
+  save(1);
+  tensors.weights[0].value.shape = {4, 1};
+  CHECK(refusal([&] {
+          store.read_state(1, tensors);
+        }).find("tensor 'w' has shape [2, 2], the model needs [4, 1]") != std::string::npos);
+}

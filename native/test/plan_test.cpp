@@ -1,0 +1,153 @@
+#include "engine/train/plan.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "refusal.h"
+#include "temporary_directory.h"
+#include "tiny_run.h"
+
+using namespace ziptie;
+using nlohmann::json;
+
+namespace {
+
+json complete_plan() {
+  const TemporaryDirectory directory;
+  json plan = tiny_plan(directory.path(), 10);
+  plan["adapter"] = {
+      {"r", 8}, {"alpha", 16}, {"dropout", 0.05}, {"use_rslora", false}, {"target_modules", {"q_proj"}}};
+  return plan;
+}
+
+}  // namespace
+
+TEST_CASE("A complete plan is read") {
+  const Plan plan = parse_plan(complete_plan(), "plan.json");
+  CHECK(plan.model_path.empty());
+  CHECK(plan.architecture->head_dim == 4);
+  CHECK(plan.adapter->target_modules == std::vector<std::string>{"q_proj"});
+  CHECK(plan.schedule.name == ScheduleName::cosine);
+  CHECK(plan.optimizer.beta2 == 0.999);
+  CHECK(plan.evaluation->every_steps == 5);
+  CHECK(plan.save_total_limit == 2);
+  CHECK(plan.threads == 1);
+}
+
+TEST_CASE("What may be null is") {
+  json value = complete_plan();
+  value["evaluation"]["every_steps"] = nullptr;
+  value["optimizer"]["max_grad_norm"] = nullptr;
+  value["checkpointing"] = {{"save_steps", nullptr}, {"save_total_limit", nullptr}};
+  value["threads"] = nullptr;
+  value["adapter"] = nullptr;
+  value["model"]["architecture"]["bos_token_id"] = nullptr;
+  const Plan plan = parse_plan(value, "plan.json");
+  CHECK(!plan.evaluation->every_steps);
+  CHECK(!plan.optimizer.max_grad_norm);
+  CHECK(!plan.save_steps);
+  CHECK(plan.threads == 0);
+  CHECK(!plan.adapter);
+  CHECK(!plan.architecture->bos_token_id);
+}
+
+TEST_CASE("Every key is needed, wherever it is, and named by its path when it is missing") {
+  const json plan = complete_plan();
+  // `/model/path` instead of an architecture is another plan; input hashes have no keys of their own.
+  const json leaves = plan.flatten();
+  for (const auto& [pointer, value] : leaves.items()) {
+    const json::json_pointer at(pointer);
+    if (pointer.starts_with("/inputs") || pointer.find_last_of("0123456789") == pointer.size() - 1) continue;
+    json changed = plan;
+    changed[at.parent_pointer()].erase(at.back());
+    std::string path = pointer.substr(1);
+    std::replace(path.begin(), path.end(), '/', '.');
+    if (const auto element = path.find(".0."); element != std::string::npos) path.replace(element, 3, "[0].");
+    CHECK(refusal([&] { parse_plan(changed, "plan.json"); }) ==
+          "plan.json: " + path + ": the key is missing");
+  }
+}
+
+TEST_CASE("Unknown keys, wrong types and impossible values are refused with the key's path") {
+  struct Case {
+    std::function<void(json&)> change;
+    const char* message;
+  };
+  const std::vector<Case> cases = {
+      {[](json& p) { p["packing"] = true; }, "packing: there is no such key"},
+      {[](json& p) { p["optimizer"]["lr"] = 1; }, "optimizer.lr: there is no such key"},
+      {[](json& p) { p["data"][0]["path"] = "/x"; }, "data[0].path: there is no such key"},
+      {[](json& p) { p["model"]["architecture"]["hidden_act"] = "silu"; },
+       "model.architecture.hidden_act: there is no such key"},
+      {[](json& p) { p["version"] = 2; }, "version: this engine reads version 1, found 2"},
+      {[](json& p) { p["stage"] = "dpo"; }, "stage: expected 'pretrain' or 'sft', found \"dpo\""},
+      {[](json& p) { p["schedule"]["name"] = "wsd"; }, "schedule.name: expected 'constant', "},
+      {[](json& p) { p["schedule"]["steps"] = 0; }, "schedule.steps: expected at least 1, found 0"},
+      {[](json& p) { p["schedule"]["steps"] = 2.5; }, "schedule.steps: expected a whole number, found 2.5"},
+      {[](json& p) { p["schedule"]["steps"] = 1e300; },
+       "schedule.steps: expected a whole number, found 1e+300"},
+      {[](json& p) { p["schedule"]["steps"] = "10"; },
+       "schedule.steps: expected a whole number, found \"10\""},
+      {[](json& p) { p["schedule"]["min_lr_rate"] = 1.5; },
+       "schedule.min_lr_rate: expected 0 to 1, found 1.5"},
+      {[](json& p) { p["seed"] = -1; }, "seed: expected at least 0, found -1"},
+      {[](json& p) { p["batching"] = nullptr; }, "batching: expected an object, found null"},
+      {[](json& p) { p["batching"]["shuffle"] = 1; }, "batching.shuffle: expected true or false, found 1"},
+      {[](json& p) { p["optimizer"]["betas"] = {0.9}; }, "optimizer.betas: expected two numbers"},
+      {[](json& p) { p["optimizer"]["betas"][1] = 1.0; },
+       "optimizer.betas[1]: expected 0 to below 1, found 1.0"},
+      {[](json& p) { p["optimizer"]["learning_rate"] = 0; },
+       "optimizer.learning_rate: expected more than 0, found 0"},
+      {[](json& p) { p["optimizer"]["weight_decay"] = -1; }, "optimizer.weight_decay: expected 0 or more"},
+      {[](json& p) { p["data"] = json::array(); }, "data: name at least one data set"},
+      {[](json& p) { p["data"][0] = "x"; }, "data[0]: expected an object, found \"x\""},
+      {[](json& p) { p["data"][0]["shards"] = {"relative"}; },
+       "data[0].shards: 'relative' is not an absolute path"},
+      {[](json& p) { p["data"][0]["shards"] = {1}; }, "data[0].shards[0]: expected a string, found 1"},
+      {[](json& p) { p["data"][0]["weight"] = 0; }, "data[0].weight: expected more than 0, found 0"},
+      {[](json& p) { p["output"] = "runs"; }, "output: 'runs' is not an absolute path"},
+      {[](json& p) { p["quantization"] = "nf4"; }, "quantization: this engine does not quantise"},
+      {[](json& p) { p["device"] = "tpu"; }, "device: expected 'auto', 'cpu' or 'cuda', found \"tpu\""},
+      {[](json& p) { p["adapter"]["target_modules"] = json::array(); },
+       "adapter.target_modules: name at least one module"},
+      {[](json& p) { p["inputs"]["/a"] = "12"; }, "inputs./a: expected a SHA-256"},
+      {[](json& p) {
+         p["model"] = {{"path", "model"}};
+       },
+       "model.path: 'model' is not an absolute path"},
+      {[](json& p) { p["model"]["architecture"]["num_attention_heads"] = 3; },
+       "model.architecture.num_attention_heads: 3 does not divide"},
+      {[](json& p) { p["model"]["architecture"]["num_key_value_heads"] = 3; },
+       "model.architecture.num_key_value_heads: 3 does not divide"},
+      {[](json& p) { p["model"]["architecture"]["vocab_size"] = 1LL << 40; },
+       "model.architecture.vocab_size: 1099511627776 is not between"},
+  };
+  for (const Case& c : cases) {
+    json plan = complete_plan();
+    c.change(plan);
+    const std::string message = refusal([&] { parse_plan(plan, "plan.json"); });
+    CHECK_MESSAGE(message.starts_with(std::string("plan.json: ") + c.message), message);
+  }
+}
+
+TEST_CASE("A file that is no JSON is refused by its name and the place") {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "plan.json") << "{\"version\": 1,";
+  CHECK(refusal([&] { read_plan(directory / "plan.json"); }).starts_with((directory / "plan.json").string()));
+}
+
+TEST_CASE("Plans differ in what is learned, not in how it is watched") {
+  const json before = complete_plan();
+  json now = before;
+  now["logging_steps"] = 10;
+  now["threads"] = nullptr;
+  now["checkpointing"]["save_steps"] = 1;
+  now["evaluation"] = nullptr;
+  now["output"] = "/elsewhere";
+  CHECK(plan_differences(before, now).empty());
+  now["optimizer"]["learning_rate"] = 0.5;
+  now["seed"] = 3;
+  CHECK(plan_differences(before, now) ==
+        std::vector<std::string>{"optimizer.learning_rate was 0.01, now 0.5", "seed was 42, now 3"});
+}

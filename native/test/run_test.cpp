@@ -1,0 +1,301 @@
+#include "engine/train/run.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/train/run_lock.h"
+#include "refusal.h"
+#include "temporary_directory.h"
+#include "tiny_run.h"
+
+using namespace ziptie;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Carries out a plan; `steps_to_stop` asks it to stop once so many steps have been taken.
+RunOutcome carry_out(const json& plan, bool resume = false, int steps_to_stop = -1) {
+  const fs::path run = plan["output"].get<std::string>();
+  RunControl control;
+  control.resume = resume;
+  control.stop = [=] {
+    return steps_to_stop >= 0 && static_cast<int>(events_named(run, "step").size()) >= steps_to_stop;
+  };
+  control.log = [](const std::string&) {};
+  return run_training(parse_plan(plan, "plan.json"), control);
+}
+
+/// Losses and gradient norms as they were written, which says more than numbers read back would.
+std::vector<std::string> history(const fs::path& run) {
+  std::vector<std::string> history;
+  for (const json& event : read_events(run)) {
+    if (event["event"] == "step") history.push_back(event["loss"].dump() + " " + event["grad_norm"].dump());
+    if (event["event"] == "evaluation") history.push_back("evaluation " + event["loss"].dump());
+  }
+  return history;
+}
+
+struct Fixture {
+  TemporaryDirectory directory;
+  json plan = tiny_plan(directory.path(), 12);
+  fs::path run = directory / "run";
+
+  /// `plan` with a run directory of another name.
+  json elsewhere(const std::string& name) const {
+    json changed = plan;
+    changed["output"] = (directory / name).string();
+    return changed;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture,
+                  "A run says how it began, takes every step, evaluates, saves, and writes the model") {
+  const RunOutcome outcome = carry_out(plan);
+  CHECK(!outcome.stopped);
+  CHECK(outcome.output == run / "model");
+
+  const auto started = events_named(run, "run_started");
+  REQUIRE(started.size() == 1);
+  CHECK(started[0]["device"].get<std::string>().starts_with("cpu: 1 thread"));
+  CHECK(started[0]["steps"] == 12);
+  CHECK(started[0]["rows"] == 24);
+  CHECK(started[0]["rows_cut"].get<int>() > 0);
+  CHECK(started[0]["trainable_parameters"] == started[0]["parameters"]);
+  CHECK(!started[0].contains("resumed_from"));
+
+  const auto steps = events_named(run, "step");
+  REQUIRE(steps.size() == 12);
+  for (std::size_t i = 0; i < steps.size(); ++i) CHECK(steps[i]["step"] == i + 1);
+  CHECK(steps[0]["learning_rate"].get<double>() == doctest::Approx(0.01 / 3));
+  CHECK(steps[3]["epoch"].get<double>() == doctest::Approx(1.0));
+  CHECK(steps[11]["loss"].get<double>() < steps[0]["loss"].get<double>());
+  CHECK(steps[0]["memory_bytes"].get<double>() > 1 << 20);
+
+  std::vector<int> evaluated;
+  for (const json& event : events_named(run, "evaluation")) evaluated.push_back(event["step"]);
+  CHECK(evaluated == std::vector<int>{5, 10, 12});
+  std::vector<int> saved;
+  for (const json& event : events_named(run, "checkpoint")) saved.push_back(event["step"]);
+  CHECK(saved == std::vector<int>{4, 8, 12});
+  CHECK(!fs::exists(run / "checkpoints/step-4"));
+  CHECK(fs::exists(run / "checkpoints/step-8/state.json"));
+  CHECK(fs::exists(run / "model/config.json"));
+  CHECK(fs::exists(run / "model/model.safetensors"));
+  CHECK(!fs::exists(run / "run.lock"));
+
+  const auto last = read_events(run).back();
+  CHECK(last["event"] == "run_finished");
+  CHECK(last["state"] == "finished");
+  CHECK(last["output"] == (run / "model").string());
+  CHECK(last["loss"] == steps[11]["loss"]);
+}
+
+TEST_CASE_FIXTURE(Fixture, "Stopped and resumed, a run goes on as if nothing had been, to the last bit") {
+  for (const bool adapter : {false, true}) {
+    if (adapter) {
+      plan["adapter"] = {{"r", 4},
+                         {"alpha", 8},
+                         {"dropout", 0.1},
+                         {"use_rslora", false},
+                         {"target_modules", {"q_proj", "up_proj"}}};
+    }
+    const std::string kind = adapter ? "adapter" : "model";
+    const json whole = elsewhere("whole-" + kind), parts = elsewhere("parts-" + kind);
+    carry_out(whole);
+    // After step 5 an evaluation is due and no checkpoint is.
+    const RunOutcome stopped = carry_out(parts, false, 5);
+    CHECK(stopped.stopped);
+    CHECK(stopped.step == 5);
+    CHECK(fs::exists(directory / ("parts-" + kind) / "checkpoints/step-5"));
+    CHECK(carry_out(parts, true, 9).step == 9);
+    CHECK(!carry_out(parts, true).stopped);
+
+    CHECK(history(directory / ("whole-" + kind)) == history(directory / ("parts-" + kind)));
+    const std::string weights = adapter ? "adapter/adapter_model.safetensors" : "model/model.safetensors";
+    CHECK(file_text(directory / ("whole-" + kind) / weights) ==
+          file_text(directory / ("parts-" + kind) / weights));
+    const auto started = events_named(directory / ("parts-" + kind), "run_started");
+    REQUIRE(started.size() == 3);
+    CHECK(started[1]["resumed_from"] == 5);
+    CHECK(started[2]["resumed_from"] == 9);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "Without a checkpoint, resuming begins again") {
+  carry_out(plan, false, 0);
+  CHECK(!fs::exists(run / "checkpoints/step-0"));
+  CHECK(!carry_out(plan, true).stopped);
+  CHECK(events_named(run, "run_started")[1]["resumed_from"] == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "Two runs never mix in one directory") {
+  carry_out(plan, false, 3);
+  const std::string before = file_text(run / "events.jsonl");
+  CHECK(refusal([&] { carry_out(plan); }).find("there is a run in this directory already") !=
+        std::string::npos);
+  CHECK(file_text(run / "events.jsonl") == before);
+  {
+    const RunLock lock(run);
+    CHECK(refusal([&] {
+            carry_out(plan, true);
+          }).find("an engine already trains in this directory (process ") != std::string::npos);
+    CHECK(file_text(run / "events.jsonl") == before);
+  }
+  carry_out(plan, true);
+  CHECK(refusal([&] { carry_out(plan, true); }).find("this run is finished, there is nothing to resume") !=
+        std::string::npos);
+  CHECK(read_events(run).back()["event"] == "run_finished");
+}
+
+TEST_CASE("A lock names its process and outlives neither it nor another process of the same number") {
+  const TemporaryDirectory directory;
+  const auto path = directory / "run.lock";
+  {
+    const RunLock lock(directory.path());
+    const json owner = json::parse(file_text(path));
+    CHECK(owner["pid"] == ::getpid());
+    CHECK(owner["start_time"] == process_start_time(::getpid()));
+  }
+  CHECK(!fs::exists(path));
+  const unsigned long long started = process_start_time(::getpid());
+  // Dead; of another start; damaged; alive but this very process, which holds no lock on the file.
+  for (const std::string& stale :
+       {json{{"pid", 4194305}, {"start_time", 1}}.dump(),
+        json{{"pid", ::getpid()}, {"start_time", started + 1}}.dump(), std::string("{\"pid\":")}) {
+    std::ofstream(path) << stale;
+    CHECK(refusal([&] { RunLock lock(directory.path()); }).empty());
+  }
+  // The parent is alive and not ours.
+  std::ofstream(path) << json{{"pid", ::getppid()}, {"start_time", process_start_time(::getppid())}};
+  CHECK(refusal([&] {
+          RunLock lock(directory.path());
+        }).find("(process " + std::to_string(::getppid()) + ")") != std::string::npos);
+  CHECK(fs::exists(path));
+}
+
+TEST_CASE_FIXTURE(Fixture, "A loss that is no number stops the run before it spoils the weights") {
+  plan["optimizer"]["learning_rate"] = 1e30;
+  plan["schedule"]["name"] = "constant";
+  plan["optimizer"]["weight_decay"] = 0;
+  plan["checkpointing"]["save_steps"] = 1;
+  const std::string message = refusal([&] { carry_out(plan); });
+  const auto last = read_events(run).back();
+  CHECK(last["event"] == "run_failed");
+  CHECK(last["reason"] == message);
+  const int step = last["step"];
+  CHECK(message.find("is not a finite number at step " + std::to_string(step)) != std::string::npos);
+  const auto steps = events_named(run, "step");
+  CHECK(steps.back()["step"] == step);
+  CHECK((steps.back()["loss"].is_null() || steps.back()["grad_norm"].is_null()));
+  // The checkpoint of the step before stands, with numbers in it.
+  CHECK(last["checkpoint"] == (run / ("checkpoints/step-" + std::to_string(step - 1))).string());
+  CHECK(!fs::exists(run / "model"));
+  CHECK(!fs::exists(run / "run.lock"));
+  const SafetensorsFile file(run / ("checkpoints/step-" + std::to_string(step - 1)) / "model.safetensors");
+  for (const auto& [name, tensor] : file.tensors()) {
+    for (std::size_t at = 0; at < tensor.bytes.size(); at += sizeof(float)) {
+      float value;
+      std::memcpy(&value, tensor.bytes.data() + at, sizeof value);
+      REQUIRE(std::isfinite(value));
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "Weights that an update has overflown are never saved") {
+  plan["optimizer"]["learning_rate"] = 1e38;
+  plan["schedule"]["name"] = "constant";
+  plan["checkpointing"]["save_steps"] = 1;
+  CHECK(refusal([&] { carry_out(plan); }).find("a weight is not a finite number after step 1") !=
+        std::string::npos);
+  CHECK(!fs::exists(run / "checkpoints"));
+  CHECK(read_events(run).back()["event"] == "run_failed");
+}
+
+TEST_CASE_FIXTURE(Fixture, "Resuming with other inputs is refused, naming what changed") {
+  const std::string shard = plan["data"][0]["shards"][0];
+  plan["inputs"][shard] = "0000000000000000000000000000000000000000000000000000000000000000";
+  carry_out(plan, false, 2);
+  CHECK(refusal([&] { carry_out(plan, true); }).find(shard + " has changed") != std::string::npos);
+  CHECK(read_events(run).back()["event"] == "run_failed");
+  fs::remove(shard);
+  CHECK(refusal([&] { carry_out(plan, true); }).find(shard + ": cannot open: No such file") !=
+        std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Resuming with another plan is refused, unless it only logs or saves differently") {
+  carry_out(plan, false, 4);
+  json changed = plan;
+  changed["optimizer"]["learning_rate"] = 0.5;
+  CHECK(refusal([&] { carry_out(changed, true); }).find("optimizer.learning_rate was 0.01, now 0.5") !=
+        std::string::npos);
+  changed = plan;
+  changed["logging_steps"] = 100;
+  CHECK(carry_out(changed, true).step == 12);
+}
+
+TEST_CASE_FIXTURE(
+    Fixture, "A damaged newest checkpoint is passed over with a warning, and the run still ends the same") {
+  const json whole = elsewhere("whole");
+  carry_out(whole);
+  carry_out(plan, false, 9);
+  fs::resize_file(run / "checkpoints/step-9/model.safetensors", 100);
+  carry_out(plan, true);
+  CHECK(events_named(run, "warning")[0]["message"].get<std::string>().find("step-9/model.safetensors") !=
+        std::string::npos);
+  CHECK(events_named(run, "run_started")[1]["resumed_from"] == 8);
+  CHECK(file_text(run / "model/model.safetensors") == file_text(directory / "whole/model/model.safetensors"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "Micro-batches share one mean: accumulation does not change what is learned") {
+  json once = elsewhere("once"), accumulated = elsewhere("accumulated");
+  once["batching"]["per_device_train_batch_size"] = 6;
+  once["batching"]["gradient_accumulation_steps"] = 1;
+  accumulated["batching"]["per_device_train_batch_size"] = 1;
+  accumulated["batching"]["gradient_accumulation_steps"] = 6;
+  carry_out(once);
+  carry_out(accumulated);
+  const auto a = events_named(directory / "once", "step"),
+             b = events_named(directory / "accumulated", "step");
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    CHECK(a[i]["tokens"] == b[i]["tokens"]);
+    CHECK(a[i]["supervised_tokens"] == b[i]["supervised_tokens"]);
+    CHECK(a[i]["loss"].get<double>() == doctest::Approx(b[i]["loss"].get<double>()).epsilon(1e-4));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "What cannot begin fails with its reason in the events") {
+  SUBCASE("a model that is not there") {
+    plan["model"] = {{"path", (directory / "absent").string()}};
+    CHECK(refusal([&] { carry_out(plan); }).find("there is no config.json") != std::string::npos);
+  }
+  SUBCASE("a shard of another vocabulary") {
+    plan["model"]["architecture"]["vocab_size"] = 16;
+    CHECK(refusal([&] { carry_out(plan); }).find("is not in the model's vocabulary of 16") !=
+          std::string::npos);
+  }
+  SUBCASE("a module that is none") {
+    plan["adapter"] = {
+        {"r", 4}, {"alpha", 8}, {"dropout", 0}, {"use_rslora", false}, {"target_modules", {"qkv"}}};
+    CHECK(refusal([&] { carry_out(plan); }).find("target_modules: qkv") != std::string::npos);
+  }
+  SUBCASE("a device that is not there") {
+    plan["device"] = "cuda";
+    CHECK(refusal([&] { carry_out(plan); }).find("no CUDA backend") != std::string::npos);
+  }
+  SUBCASE("a model beyond all memory") {
+    plan["model"]["architecture"]["hidden_size"] = 1 << 20;
+    plan["model"]["architecture"]["intermediate_size"] = 1 << 22;
+    CHECK(refusal([&] { carry_out(plan); }).find("GiB") != std::string::npos);
+  }
+  CHECK(read_events(run).back()["event"] == "run_failed");
+  // Nothing has been trained, so the corrected plan may begin here.
+  CHECK(!carry_out(tiny_plan(directory.path(), 12)).stopped);
+}
