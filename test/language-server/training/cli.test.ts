@@ -1,8 +1,10 @@
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { RunSummary } from "../../../language-server/src/protocol";
+import type { PlanSummary, RunSummary } from "../../../language-server/src/protocol";
 import { openRun, stopRun, waitForEnd } from "../../../language-server/src/training/runs";
+import { readSafetensorsHeader } from "../../../language-server/src/training/safetensors-header";
 import { type Behaviour, fakeEngine, temporaryDirectory, until } from "./fake-engine";
 import { bundleProgram, TerminalCommand } from "./terminal";
 
@@ -172,20 +174,67 @@ test("ziptie runs says where there are none", async () => {
   expect(await json(["runs"])).toEqual({ status: 0, document: { runs: [] } });
 });
 
-test("the language server's helper process does a job and reports", async () => {
-  const { fork } = await import("node:child_process");
-  const child = fork(program, ["training-job"], { execArgv: [] });
-  const path = join(directory, "base.ziptie.yaml");
-  const messages: { type: string; result?: { steps: number } }[] = [];
-  const ended = new Promise<number | null>((fulfil) => child.on("close", fulfil));
-  child.on("message", (message: { type: string }) => {
-    messages.push(message);
-    if (message.type !== "ready") return;
+describe("a job in a process of its own", () => {
+  const job = (task: "plan" | "start") => {
+    const path = join(directory, "base.ziptie.yaml");
     const config = { path, text: readFileSync(path, "utf8"), severities: {} };
-    child.send({ type: "job", job: { task: "plan", config } });
+    return task === "plan"
+      ? ({ task, config } as const)
+      : ({ task, config, engine: fakeEngine(directory, "trains") } as const);
+  };
+  const runJob: typeof import("../../../language-server/src/training/job-process").runJob = (...args) =>
+    createRequire(program)("./job-process.js").runJob(...args);
+  const manyRows = () =>
+    writeFileSync(join(directory, "rows.jsonl"), '{"text": "rows and rows"}\n'.repeat(50_000));
+
+  test("answers, and reports how far it is", async () => {
+    const messages: string[] = [];
+    const signal = new AbortController().signal;
+    const report = ({ message }: { message: string }) => messages.push(message);
+    expect(await runJob(job("plan"), { report, signal })).toMatchObject({ steps: 5 });
+    expect(messages).toContain("Tokenizing rows.jsonl");
+    expect(await runJob(job("start"), { report, signal })).toMatchObject({ run: firstRun() });
   });
-  expect(await ended).toBe(0);
-  expect(messages.at(-1)).toMatchObject({ type: "done", result: { steps: 5 } });
+
+  test("what it is refused arrives with its place", async () => {
+    writeFileSync(join(directory, "base.ziptie.yaml"), config("max_stepz: 5"));
+    const refused = runJob(job("plan"), { report: () => {}, signal: new AbortController().signal });
+    await expect(refused).rejects.toMatchObject({
+      name: "Refused",
+      location: { range: { start: { line: 5, character: 0 } } },
+    });
+  });
+
+  test("cancelled, it cleans up behind itself", async () => {
+    manyRows();
+    const controller = new AbortController();
+    let made: string | null = null;
+    const onDirectory = (run: string | null) => {
+      made ??= run;
+      controller.abort();
+    };
+    const answer = runJob(job("start"), { report: () => {}, onDirectory, signal: controller.signal });
+    await expect(answer).rejects.toThrow(/aborted/);
+    expect(made).toBe(firstRun());
+    expect(readdirSync(join(directory, "runs"))).toEqual([]);
+  });
+
+  test("killed in the middle, its half directory is removed and the failure is told", async () => {
+    manyRows();
+    const onDirectory = (run: string | null) => {
+      if (run === null) return;
+      const { pid } = JSON.parse(readFileSync(join(run, "start.lock"), "utf8"));
+      expect(pid).not.toBe(process.pid);
+      process.kill(pid, "SIGKILL");
+    };
+    const answer = runJob(job("start"), {
+      report: () => {},
+      onDirectory,
+      signal: new AbortController().signal,
+    });
+    await expect(answer).rejects.toThrow(/ended by SIGKILL/);
+    expect(readdirSync(join(directory, "runs"))).toEqual([]);
+  });
 });
 
 describe.skipIf(!existsSync(realEngine))("with the real engine", () => {
@@ -200,6 +249,17 @@ describe.skipIf(!existsSync(realEngine))("with the real engine", () => {
     expect(document.loss).toBeGreaterThan(0);
     expect(document.evaluation_loss).toBeGreaterThan(0);
     expect(existsSync(join(firstRun(), "model", "tokenizer.json"))).toBe(true);
+    const trained = async (name: string) => {
+      const { trainable } = (await json(["plan", name])).document as PlanSummary;
+      return Object.fromEntries(trainable.map((each) => [each.name, each.shape]));
+    };
+    const written = async (file: string) => {
+      const tensors = await readSafetensorsHeader(file);
+      return Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape]));
+    };
+    expect(await trained("base.ziptie.yaml")).toEqual(
+      await written(join(firstRun(), "model", "model.safetensors")),
+    );
 
     const rows = {
       messages: [
@@ -214,6 +274,7 @@ describe.skipIf(!existsSync(realEngine))("with the real engine", () => {
     );
     const sft = await train("sft.ziptie.yaml");
     expect(JSON.parse(sft.stdout)).toMatchObject({ state: "finished", steps: 2 });
-    expect(existsSync(join(directory, "runs", "sft-1", "adapter", "adapter_model.safetensors"))).toBe(true);
+    const adapter = join(directory, "runs", "sft-1", "adapter", "adapter_model.safetensors");
+    expect(await trained("sft.ziptie.yaml")).toEqual(await written(adapter));
   }, 60_000);
 });

@@ -15,7 +15,11 @@ export async function bundleProgram(name: string): Promise<string> {
   mkdirSync(outdir, { recursive: true });
   await build({
     absWorkingDir: root,
-    entryPoints: { cli: "language-server/src/cli.ts" },
+    entryPoints: {
+      cli: "language-server/src/cli.ts",
+      // Beside it, as the server's bundle is.
+      "job-process": "language-server/src/training/job-process.ts",
+    },
     outdir,
     bundle: true,
     platform: "node",
