@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import bundle from "../../l10n/bundle.l10n.zh-tw.json";
-import english from "../../package.nls.json";
-import chinese from "../../package.nls.zh-tw.json";
+
+const strings = (path: string): Record<string, string> => JSON.parse(readFileSync(path, "utf8"));
+const bundle = strings("l10n/bundle.l10n.zh-tw.json");
+const english = strings("package.nls.json");
+const chinese = strings("package.nls.zh-tw.json");
 
 function sources(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })

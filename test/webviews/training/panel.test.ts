@@ -1,6 +1,6 @@
+import { readFileSync } from "node:fs";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import chinese from "../../../l10n/bundle.l10n.zh-tw.json";
 import type { RunSummary, TrainingPanelInput } from "../../../language-server/src/protocol";
 import { launchChromium } from "../../workbench/chromium.mjs";
 import { PanelPage, type PanelServer, servePanel } from "./panel-page";
@@ -344,6 +344,7 @@ describe("looks", () => {
   });
 
   test("in Traditional Chinese no English is left", async () => {
+    const chinese = JSON.parse(readFileSync("l10n/bundle.l10n.zh-tw.json", "utf8"));
     const translated = await servePanel(chinese, "zh-tw");
     try {
       panel = await PanelPage.open(browser, translated);
