@@ -15,8 +15,11 @@ export interface WorkerThread {
   onExit(listener: () => void): void;
 }
 
+/** Why there is no answer from the worker; the message is for a person. */
+export abstract class NoAnalysis extends Error {}
+
 /** The worker needed longer than it may; it has been ended and a fresh one takes its place. */
-export class AnalysisTimeout extends Error {
+export class AnalysisTimeout extends NoAnalysis {
   override readonly name = "AnalysisTimeout";
   constructor(
     /** Milliseconds it was given. */
@@ -33,8 +36,13 @@ export class AnalysisTimeout extends Error {
   }
 }
 
-/** The request was cancelled, or the worker went down with the server, before an answer came. */
-export class AnalysisCancelled extends Error {
+/** The worker ended by itself in the middle of a request; a fresh one takes its place. */
+export class AnalysisCrash extends NoAnalysis {
+  override readonly name = "AnalysisCrash";
+}
+
+/** The request was cancelled, or the server is going down, before an answer came. */
+export class AnalysisCancelled extends NoAnalysis {
   override readonly name = "AnalysisCancelled";
 }
 
@@ -83,6 +91,7 @@ export class AnalysisWorker {
   /**
    * @throws AnalysisTimeout when it takes longer than `limit` milliseconds, or rendering longer than its own limit
    * @throws AnalysisCancelled when `token` is cancelled first
+   * @throws AnalysisCrash when the worker dies
    */
   request<P, R>(
     type: RequestType<P, R, void>,
@@ -171,7 +180,13 @@ export class AnalysisWorker {
       const cancelListener = token?.onCancellationRequested(() => source.cancel());
       const closeListener = connection.onDispose(() => {
         finish();
-        reject(new AnalysisCancelled("The worker ended."));
+        reject(
+          this.#disposed
+            ? new AnalysisCancelled("The server is shutting down.")
+            : new AnalysisCrash(
+                "The checks ended unexpectedly; the log says why. They have been started again.",
+              ),
+        );
       });
       const finish = () => {
         clearTimeout(whole);

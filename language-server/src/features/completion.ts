@@ -15,7 +15,9 @@ export function register({ connection, documents }: ServerContext): void {
     if (!document || kindOf(document) !== "training-config") return [];
     const paths = pathItems(document, position);
     if (paths) return paths;
-    return (await configLanguageService().complete(document, position)).filter(isOffer).map(withMarkdown);
+    return (await (await configLanguageService()).complete(document, position))
+      .filter(isOffer)
+      .map(withMarkdown);
   });
 }
 

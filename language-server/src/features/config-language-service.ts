@@ -1,10 +1,12 @@
-import { ConfigLanguageService } from "../configs/language-service";
+import type { ConfigLanguageService } from "../configs/language-service";
 import { ruleIds } from "../rules/registry";
 
-let service: ConfigLanguageService | undefined;
+let service: Promise<ConfigLanguageService> | undefined;
 
-/** Made when it is first needed: it costs some tens of milliseconds that opening a window should not. */
-export function configLanguageService(): ConfigLanguageService {
-  service ??= new ConfigLanguageService(ruleIds);
+/** Loaded and made when it is first needed: opening a window should not wait for it. */
+export function configLanguageService(): Promise<ConfigLanguageService> {
+  service ??= import("../configs/language-service").then(
+    (module) => new module.ConfigLanguageService(ruleIds),
+  );
   return service;
 }

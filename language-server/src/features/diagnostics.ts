@@ -90,8 +90,9 @@ class DiagnosticsPublisher {
 
   #configDiagnostics(document: TextDocument): Diagnostic[] {
     const text = document.getText();
-    const path = pathOfUri(document.uri) ?? "/untitled.ziptie.yaml";
-    const { reading, findings } = checkConfig(text, path, workspaceFiles(this.context));
+    const path = pathOfUri(document.uri);
+    const files = path === null ? null : workspaceFiles(this.context);
+    const { reading, findings } = checkConfig(text, path ?? document.uri, files);
     const severities = mergedSeverities(this.context.settings().rules, severitiesOf(reading));
     return toDiagnostics(findings, new LineIndex(text), severities);
   }

@@ -13,7 +13,7 @@ export function register(context: ServerContext): void {
     const document = context.documents.get(textDocument.uri);
     if (!document) return null;
     const kind = kindOf(document);
-    if (kind === "training-config") return configLanguageService().hover(document, position);
+    if (kind === "training-config") return (await configLanguageService()).hover(document, position);
     if (kind !== "dataset") return null;
     const row = await tokensOfRow(context, document.uri, position, token);
     if ("refused" in row) return null;

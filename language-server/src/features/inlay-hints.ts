@@ -1,7 +1,7 @@
 import { type InlayHint, InlayHintRefreshRequest } from "vscode-languageserver";
 import { isConfigPath } from "../configs/sources";
 import { type RowCounts, rowCountsRequest } from "./analysis-protocol";
-import { AnalysisCancelled, AnalysisTimeout } from "./analysis-worker";
+import { NoAnalysis } from "./analysis-worker";
 import type { ServerContext } from "./context";
 import { kindOf } from "./document-kinds";
 import { pathOfUri } from "./open-documents";
@@ -20,7 +20,7 @@ export function register(context: ServerContext): void {
       const counts = await worker.request(rowCountsRequest, { uri: document.uri, range, setup }, { token });
       return "refused" in counts ? [] : counts.map(rowHint);
     } catch (error) {
-      if (error instanceof AnalysisTimeout || error instanceof AnalysisCancelled) return [];
+      if (error instanceof NoAnalysis) return [];
       throw error;
     }
   });

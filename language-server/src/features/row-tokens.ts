@@ -1,7 +1,7 @@
 import type { CancellationToken, Position } from "vscode-languageserver";
 import { type Refusal, type RowTokens, rowTokensRequest } from "../protocol";
 import * as analysis from "./analysis-protocol";
-import { AnalysisCancelled, AnalysisTimeout } from "./analysis-worker";
+import { NoAnalysis } from "./analysis-worker";
 import type { ServerContext } from "./context";
 import { kindOf } from "./document-kinds";
 import { pathOfUri } from "./open-documents";
@@ -33,8 +33,7 @@ export async function tokensOfRow(
   try {
     return await worker.request(analysis.rowTokensRequest, { uri, position, setup }, token ? { token } : {});
   } catch (error) {
-    if (error instanceof AnalysisTimeout || error instanceof AnalysisCancelled)
-      return { refused: error.message };
+    if (error instanceof NoAnalysis) return { refused: error.message };
     throw error;
   }
 }

@@ -44,14 +44,18 @@ export function ruleBlockFindings(reading: ConfigReading): Finding[] {
   return findings;
 }
 
-/** Everything that is wrong with a config: its text, its `rules:`, and the files it names. */
+/**
+ * Everything that is wrong with a config: its text, its `rules:`, and the files it names.
+ * @param files null when the config lies on no disk, so that its paths cannot be followed
+ */
 export function checkConfig(
   text: string,
   path: string,
-  files: ConfigFiles,
+  files: ConfigFiles | null,
 ): { reading: ConfigReading; plan: TrainingPlan | null; findings: Finding[] } {
   const reading = readConfig(text, path);
-  const { plan, findings } = resolveTrainingPlan(reading, files);
+  const { plan, findings } =
+    files === null ? { plan: null, findings: reading.findings } : resolveTrainingPlan(reading, files);
   return { reading, plan, findings: [...findings, ...ruleBlockFindings(reading)] };
 }
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CancellationTokenSource, RequestType } from "vscode-languageserver";
 import {
   AnalysisCancelled,
+  AnalysisCrash,
   AnalysisTimeout,
   AnalysisWorker,
   type WorkerThread,
@@ -131,7 +132,7 @@ describe("the worker thread", () => {
 
   test("that dies by itself fails its request, and is started again", async () => {
     const { worker, starts } = started();
-    await expect(worker.request(die, null)).rejects.toThrow(AnalysisCancelled);
+    await expect(worker.request(die, null)).rejects.toThrow(AnalysisCrash);
     expect(await worker.request(echo, "again")).toBe("again");
     expect(starts()).toBe(2);
     worker.dispose();
