@@ -3,9 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <chrono>
 #include <stdexcept>
-#include <thread>
 #include <vector>
 
 #include "engine/backend/cpu/threads.h"
@@ -30,16 +28,6 @@ TEST_CASE("every task runs once, on a thread of the team, in thousands of small 
       for (int job = 0; job < jobs; ++job) expected += job % 38 > index;
       CHECK(runs[index] == expected);
     }
-  }
-}
-
-TEST_CASE("a team that has gone to sleep wakes up, and one that is asleep ends") {
-  const Threads threads(3);
-  for (int round = 0; round < 3; ++round) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // far longer than the team stays awake
-    std::atomic<int> done = 0;
-    threads.run(100, [&](std::int64_t, int) { ++done; });
-    CHECK(done == 100);
   }
 }
 

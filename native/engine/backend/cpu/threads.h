@@ -1,41 +1,34 @@
 #pragma once
-#include <omp.h>
-
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <exception>
+#include <thread>
+#include <vector>
 
 namespace ziptie::cpu {
 
-/// Runs independent tasks on a team of threads. How work is cut into tasks must follow from its shape alone:
-/// then results do not depend on the number of threads.
+/// Runs independent tasks on a team of threads, the caller's among them. How work is cut into tasks must
+/// follow from its shape alone: then results do not depend on the number of threads.
+///
+/// Not OpenMP's parallel loops: their barrier waits for every thread of the team, so that on a busy machine
+/// each loop costs a time slice. Here the caller waits only for tasks that another thread has taken; one that
+/// does not get to run takes none.
 class Threads {
  public:
-  explicit Threads(int count) : count_(std::max(1, count)) {}
+  explicit Threads(int count);
+  ~Threads();
+  Threads(const Threads&) = delete;
 
-  int count() const { return count_; }
+  int count() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// task(index, thread) for every index in [0, tasks); `thread` < count() is the one that runs it.
-  /// Rethrows what a task threw, after all have ended.
+  /// task(index, thread) for every index in [0, tasks); `thread` < count() is the one that runs it. Rethrows
+  /// the first exception of a task; the tasks after it may not have run. One caller at a time.
   template <class F>
   void run(std::int64_t tasks, const F& task) const {
-    if (tasks > 1 && count_ > 1) {
-      std::exception_ptr failure;
-#pragma omp parallel for num_threads(count_) schedule(dynamic, 1)
-      for (std::int64_t index = 0; index < tasks; ++index) {
-        try {
-          task(index, omp_get_thread_num());
-        } catch (...) {
-#pragma omp critical(ziptie_task_failure)
-          failure = std::current_exception();
-        }
-      }
-      if (failure) std::rethrow_exception(failure);
-      return;
-    }
-    // Outside a parallel region oneDNN would start a team of its own, whose size changes how it sums.
-    const Alone alone;
-    for (std::int64_t index = 0; index < tasks; ++index) task(index, 0);
+    run_erased(tasks, &task, [](const void* f, std::int64_t index, int thread) {
+      (*static_cast<const F*>(f))(index, thread);
+    });
   }
 
   /// task(begin, end, thread) for consecutive blocks of [0, n) of at most `block`.
@@ -47,13 +40,29 @@ class Threads {
   }
 
  private:
-  struct Alone {
-    Alone() { omp_set_num_threads(1); }
-    ~Alone() { omp_set_num_threads(previous); }
-    int previous = omp_get_max_threads();
+  using Invoke = void (*)(const void* task, std::int64_t index, int thread);
+  /// What is being run. Written by the caller while nobody is `inside`.
+  struct Job {
+    const void* task = nullptr;
+    Invoke invoke = nullptr;
+    std::int64_t tasks = 0;
+    std::exception_ptr failure;
   };
 
-  int count_;
+  void run_erased(std::int64_t tasks, const void* task, Invoke invoke) const;
+  void work(int thread) const;
+  void take_tasks(int thread) const;
+
+  std::vector<std::jthread> workers_;
+  mutable Job job_;
+  alignas(64) mutable std::atomic<std::int64_t> next_ = 0;  ///< the next task to be taken
+  alignas(64) mutable std::atomic<int> inside_ = 0;         ///< workers that may look at `job_`
+  mutable std::atomic<bool> open_ = false;                  ///< workers may join
+  mutable std::atomic<bool> failed_ = false;
+  alignas(64) mutable std::atomic<std::uint32_t> jobs_ =
+      0;  ///< how many there have been; what sleepers wait on
+  mutable std::atomic<int> asleep_ = 0;
+  std::atomic<bool> ending_ = false;
 };
 
 }  // namespace ziptie::cpu
