@@ -91,7 +91,7 @@ function isActive({ state }: RunSummary): boolean {
 }
 
 function describe({ name, step, steps, loss, eta_seconds }: RunSummary): string {
-  if (steps === 0) return `${name}: loading the model`;
+  if (step === 0) return `${name}: loading the model, then ${steps} steps`;
   return [
     `${name}: step ${step}/${steps}`,
     ...(loss === null ? [] : [`loss ${loss.toFixed(4)}`]),

@@ -1,4 +1,4 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { RunState, RunSummary } from "../protocol";
@@ -21,6 +21,7 @@ import { RunProgress } from "./run-progress";
 export class Run {
   readonly #reader: EventReader;
   #progress = new RunProgress();
+  #planned = 0;
 
   constructor(
     /** Absolute path of the run directory. */
@@ -59,7 +60,7 @@ export class Run {
       name: record.name,
       state,
       step: progress.step,
-      steps: progress.steps,
+      steps: progress.steps || (await this.#plannedSteps()),
       loss: progress.loss,
       evaluation_loss: progress.evaluationLoss,
       started: record.started,
@@ -100,6 +101,17 @@ export class Run {
     } catch {
       return false;
     }
+  }
+
+  /** Optimizer steps as the plan has them, before the engine has said a word; 0 without a plan. */
+  async #plannedSteps(): Promise<number> {
+    try {
+      const plan = JSON.parse(await readFile(join(this.directory, runFiles.plan), "utf8"));
+      this.#planned = Number.isSafeInteger(plan.schedule.steps) ? plan.schedule.steps : 0;
+    } catch {
+      // Not written yet, or nothing that can be read: the engine will say what is wrong with it.
+    }
+    return this.#planned;
   }
 
   #hasPlan(): Promise<boolean> {

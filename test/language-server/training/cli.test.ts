@@ -106,7 +106,7 @@ describe("ziptie train", () => {
 
   test("--detach returns while the run goes on, and the run is listed", async () => {
     const { status, document } = await json(["train", "base.ziptie.yaml", "--detach"], "waits");
-    expect([status, document.state, document.run]).toEqual([0, "running", firstRun()]);
+    expect([status, document.state, document.steps, document.run]).toEqual([0, "running", 5, firstRun()]);
     const [listed] = await runs();
     expect(listed).toMatchObject({
       run: firstRun(),

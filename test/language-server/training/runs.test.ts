@@ -171,14 +171,19 @@ describe("stopping", () => {
   });
 
   test("a dead process that nobody has reaped counts as gone", async () => {
-    // The shell's child ends while the shell, replaced by sleep, never asks for it.
-    const parent = spawn("/bin/sh", ["-c", "sh -c 'exit 0' & echo $!; exec sleep 1000"]);
+    // The child ends only when the shell, which would ask for it, has been replaced by sleep, which never does.
+    const parent = spawn("/bin/sh", ["-c", "sh -c 'read line <&3' 3<&0 & echo $!; exec sleep 1000"]);
     const pid = await new Promise<number>((resolve) =>
       parent.stdout.once("data", (data) => resolve(Number(data))),
     );
+    await until(async () => readFileSync(`/proc/${parent.pid}/comm`, "utf8") === "sleep\n");
+    expect(await identify(pid)).toMatchObject({ pid });
+    parent.stdin.write("end\n");
     await until(async () => (await identify(pid)) === undefined);
     expect(readFileSync(`/proc/${pid}/stat`, "latin1")).toContain(") Z ");
+    const gone = new Promise((resolve) => parent.once("exit", resolve));
     parent.kill("SIGKILL");
+    await gone;
   });
 });
 
