@@ -100,8 +100,7 @@ describe("a config survives", () => {
     ];
     for (let round = 0; round < 400; round++) {
       let text = "";
-      for (let count = next(30); count >= 0; count--)
-        text += pieces[next(pieces.length)];
+      for (let count = next(30); count >= 0; count--) text += pieces[next(pieces.length)];
       survives(text);
     }
   });
