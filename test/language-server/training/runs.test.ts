@@ -172,7 +172,7 @@ describe("stopping", () => {
 
   test("a dead process that nobody has reaped counts as gone", async () => {
     // The child ends only when the shell, which would ask for it, has been replaced by sleep, which never does.
-    const parent = spawn("/bin/sh", ["-c", "sh -c 'read line <&3' 3<&0 & echo $!; exec sleep 1000"]);
+    const parent = spawn("/bin/sh", ["-c", "exec 3<&0; sh -c 'read line <&3' & echo $!; exec sleep 1000"]);
     const pid = await new Promise<number>((resolve) =>
       parent.stdout.once("data", (data) => resolve(Number(data))),
     );
