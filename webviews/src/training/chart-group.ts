@@ -2,8 +2,8 @@ import { el, setText } from "../elements";
 import { t } from "../messages";
 import { Chart, type ChartLine } from "./chart";
 import {
+  type AxisNotation,
   formatBytes,
-  formatCompact,
   formatCount,
   formatLearningRate,
   formatLoss,
@@ -49,17 +49,17 @@ export class ChartGroup {
     this.loss = new Chart({
       ...shared,
       title: t("Loss"),
-      axisValue: formatNumber,
+      notation: "plain",
       height: 300,
       axisWidth: 52,
     });
-    const small = (title: string, axisValue: (value: number) => string) =>
-      new Chart({ ...shared, title, axisValue, height: 130, axisWidth: 58 });
+    const small = (title: string, notation: AxisNotation) =>
+      new Chart({ ...shared, title, notation, height: 130, axisWidth: 64 });
     this.small = [
-      small(t("Learning rate"), formatLearningRate),
-      small(t("Gradient norm"), formatNumber),
-      small(t("Tokens per second"), formatCompact),
-      small(t("Memory"), formatBytes),
+      small(t("Learning rate"), "exponential"),
+      small(t("Gradient norm"), "plain"),
+      small(t("Tokens per second"), "compact"),
+      small(t("Memory"), "bytes"),
     ];
     this.#smallColumns = [
       { column: "learning_rate", format: formatLearningRate },

@@ -1,7 +1,7 @@
 import uPlot from "uplot";
 import { el, setText } from "../elements";
 import { type ChartTable, chartTable, type Extent, extentOf, type Line } from "./decimation";
-import { formatCompact } from "./format";
+import { type AxisNotation, formatAxis } from "./format";
 import { palette } from "./palette";
 
 export interface ChartLine extends Line {
@@ -19,8 +19,7 @@ export interface ChartMarks {
 
 export interface ChartOptions {
   title: string;
-  /** Writes a value with its unit where there is little room. */
-  axisValue(value: number): string;
+  notation: AxisNotation;
   height: number;
   axisWidth: number;
   /** The steps that are shown now. */
@@ -171,7 +170,7 @@ export class Chart {
             size: 24,
             space: 60,
             incrs: stepIncrements,
-            values: (_plot, splits) => splits.map(formatCompact),
+            values: (_plot, splits) => formatAxis(splits, "compact"),
           },
           {
             ...axis,
@@ -181,8 +180,7 @@ export class Chart {
               splits: (_plot, _axis, low, high) => logarithmicSplits(low, high),
               filter: (_plot, splits) => splits,
             }),
-            values: (_plot, splits) =>
-              splits.map((value) => (value === null ? null : this.options.axisValue(value))),
+            values: (_plot, splits) => formatAxis(splits, this.options.notation),
           },
         ],
         series: [{}, ...this.#lines.map((line) => seriesOf(line))],
