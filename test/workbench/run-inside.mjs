@@ -1,14 +1,15 @@
 #!/usr/bin/env node
 // Runs test/workbench/inside in the extension host of a real VS Code, with the packaged extension.
-import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runTests } from "@vscode/test-electron";
 import { build } from "esbuild";
 import { unpackExtension } from "../../scripts/package.mjs";
 import { dist, root } from "../../scripts/paths.mjs";
 import { main } from "../../scripts/processes.mjs";
+import { prepareFolder } from "./folder.mjs";
 
 const sources = join(root, "test", "workbench", "inside");
 const bundles = join(dist, "test", "inside");
@@ -37,14 +38,7 @@ await main(async () => {
   });
   const temporary = mkdtempSync(join(tmpdir(), "ziptie-inside-"));
   const workspace = join(temporary, "workspace");
-  // The example, with a few files that are broken on purpose beside its own.
-  for (const folder of [
-    ["examples", "traditional-chinese"],
-    ["test", "workbench", "workspace"],
-  ]) {
-    const filter = (path) => !path.endsWith(`${sep}runs`);
-    cpSync(join(root, ...folder), workspace, { recursive: true, filter });
-  }
+  prepareFolder(workspace);
   try {
     return await runTests({
       version: "1.100.3",

@@ -1,16 +1,31 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Frame, Locator, Page } from "playwright-core";
-import { installExtension, serveWorkbench, workbenchAddress } from "../../../scripts/code-server/serve.mjs";
+import {
+  installExtension,
+  prepareProfile,
+  serveWorkbench,
+  workbenchAddress,
+} from "../../../scripts/code-server/serve.mjs";
 import { vsix } from "../../../scripts/package.mjs";
 import { dist } from "../../../scripts/paths.mjs";
 import { launchChromium, viewport } from "../chromium.mjs";
+import { prepareFolder } from "../folder.mjs";
 
+/** As the theme picker calls them. */
 const themes = {
-  light: "Default Light Modern",
-  dark: "Default Dark Modern",
-  hc: "Default High Contrast",
+  light: "Light Modern",
+  dark: "Dark Modern",
+  hc: "Dark High Contrast",
 } as const;
 
 export type Theme = keyof typeof themes;
@@ -29,7 +44,6 @@ export class Workbench {
   /** The folder that is open: a copy, so that a test can spoil it. */
   readonly folder: string;
   readonly #temporary: string;
-  readonly #settings: string;
   readonly #server: Awaited<ReturnType<typeof serveWorkbench>>;
   readonly #browser: Browser;
   readonly #console: string[] = [];
@@ -37,39 +51,37 @@ export class Workbench {
 
   private constructor(
     temporary: string,
-    settings: string,
     server: Awaited<ReturnType<typeof serveWorkbench>>,
     browser: Browser,
     page: Page,
   ) {
     this.#temporary = temporary;
     this.folder = join(temporary, "workspace");
-    this.#settings = settings;
     this.#server = server;
     this.#browser = browser;
     this.#page = page;
   }
 
-  /** Opens a window on a copy of `folder`. */
-  static async open(folder: string, options: { theme?: Theme; settings?: object } = {}): Promise<Workbench> {
+  /** Opens a window on a fresh copy of the example and the broken files beside it. */
+  static async open(options: { settings?: object } = {}): Promise<Workbench> {
     const temporary = mkdtempSync(join(tmpdir(), "ziptie-outside-"));
     const profile = {
       userDataDir: join(temporary, "user-data"),
       extensionsDir: join(temporary, "extensions"),
     };
-    cpSync(folder, join(temporary, "workspace"), {
-      recursive: true,
-      filter: (path: string) => !/[/\\]runs$/.test(path),
-    });
-    const settings = join(profile.userDataDir, "User", "settings.json");
+    prepareFolder(join(temporary, "workspace"));
+    prepareProfile(profile, options.settings);
     await installExtension(profile, vsix);
     const server = await serveWorkbench(profile);
     const browser = await launchChromium();
-    const page = await browser.newPage({ viewport });
-    const workbench = new Workbench(temporary, settings, server, browser, page);
+    const page = await browser.newPage({
+      viewport,
+      colorScheme: "dark",
+      permissions: ["clipboard-read", "clipboard-write"],
+    });
+    const workbench = new Workbench(temporary, server, browser, page);
     page.on("console", (message) => workbench.#console.push(`${message.type()}: ${message.text()}`));
     page.on("crash", () => workbench.#console.push("the page crashed"));
-    workbench.set({ "workbench.colorTheme": themes[options.theme ?? "dark"], ...options.settings });
     await page.goto(workbenchAddress(server, workbench.folder));
     await workbench.#ready();
     return workbench;
@@ -84,10 +96,21 @@ export class Workbench {
     await this.#page.locator(".monaco-workbench .part.statusbar").waitFor({ timeout: 60_000 });
   }
 
-  /** Ends the window and the server; runs that were started go on by themselves, as they should. */
+  /** The engine that trains a run of this folder, or undefined when none does. */
+  engine(run: string): number | undefined {
+    const lock = join(this.folder, "runs", run, "run.lock");
+    return existsSync(lock) ? JSON.parse(readFileSync(lock, "utf8")).pid : undefined;
+  }
+
+  /** Ends the window and the server, and the runs that a failed test left going: they outlive a window by design. */
   async close(): Promise<void> {
     await this.#browser.close();
     await this.#server.stop();
+    const runs = join(this.folder, "runs");
+    for (const run of existsSync(runs) ? readdirSync(runs) : []) {
+      const pid = this.engine(run);
+      if (pid !== undefined) process.kill(pid, "SIGKILL");
+    }
     rmSync(this.#temporary, { recursive: true, force: true });
   }
 
@@ -97,15 +120,13 @@ export class Workbench {
     await this.#ready();
   }
 
-  /** Changes user settings; VS Code notices the file. */
-  set(settings: object): void {
-    const now = JSON.parse(readFileSync(this.#settings, "utf8"));
-    writeFileSync(this.#settings, JSON.stringify({ ...now, ...settings }, null, 2));
-  }
-
   async setTheme(theme: Theme): Promise<void> {
-    this.set({ "workbench.colorTheme": themes[theme] });
-    await this.#page.locator(`.monaco-workbench.${themeClasses[theme]}`).waitFor();
+    const inTheme = this.#page.locator(`.monaco-workbench.${themeClasses[theme]}`);
+    if ((await inTheme.count()) > 0) return;
+    await this.command("Preferences: Color Theme");
+    await this.quickInput.locator("input").fill(themes[theme]);
+    await this.entry(themes[theme]).click();
+    await inTheme.waitFor();
   }
 
   /** The quick input, as the palette and quick pick share it. */
@@ -148,16 +169,13 @@ export class Workbench {
 
   /** Opens a file of the folder by its name. */
   async openFile(name: string): Promise<void> {
+    const exactly = new RegExp(`^${escapePattern(name)}$`);
     await this.#page.keyboard.press("Control+P");
     const input = this.quickInput.locator("input");
     await input.waitFor();
     await input.fill(name);
-    await this.quickInput
-      .locator(".monaco-list-row")
-      .filter({ hasText: name.split("/").at(-1) })
-      .first()
-      .click();
-    await this.#page.locator(".tab.active", { hasText: name.split("/").at(-1) }).waitFor();
+    await this.entry(exactly).click();
+    await this.#page.locator(".tab.active .label-name", { hasText: exactly }).waitFor();
   }
 
   /** Puts the cursor on a line and column of the active editor, both counted from 1. */
@@ -166,7 +184,7 @@ export class Workbench {
     const input = this.quickInput.locator("input");
     await input.waitFor();
     await input.fill(`:${line}:${column}`);
-    await this.#page.keyboard.press("Enter");
+    await this.entry(`Go to line ${line}`).click();
     await this.quickInput.waitFor({ state: "hidden" });
   }
 
