@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// npm run bench -- NAME…: sets up, then runs test/bench/NAME.ts (on Node, bundled first) or test/bench/NAME.py (in the oracle environment).
+// npm run bench -- NAME [OPTION…]: sets up, then runs test/bench/NAME.ts (on Node, bundled first) or test/bench/NAME.py (in the oracle environment).
 import { existsSync, readdirSync } from "node:fs";
 import { join, parse } from "node:path";
 import { dist, root } from "./paths.mjs";
@@ -15,36 +15,29 @@ function available() {
   return new Map(files.filter((file) => /\.(ts|py)$/.test(file)).map((file) => [parse(file).name, file]));
 }
 
-async function bench(file) {
+async function bench(file, options) {
   if (file.endsWith(".py")) {
     await ensurePrerequisites("tests");
     await installOracle();
-    return exitStatus(oraclePython, [join(folder, file)]);
+    return exitStatus(oraclePython, [join(folder, file), ...options]);
   }
   const bundle = join(dist, "bench", `${parse(file).name}.cjs`);
-  const esbuild = join(root, "node_modules", ".bin", "esbuild");
-  const options = [
-    "--bundle",
-    "--platform=node",
-    "--format=cjs",
-    "--packages=external",
-    `--outfile=${bundle}`,
-  ];
-  await run(esbuild, [join(folder, file), ...options]);
-  return exitStatus(process.execPath, [bundle]);
+  await run(join(root, "node_modules", ".bin", "esbuild"), [
+    ...[join(folder, file), "--bundle", "--platform=node", "--format=cjs", "--packages=external"],
+    ...[`--outfile=${bundle}`, "--log-level=warning"],
+  ]);
+  return exitStatus(process.execPath, [bundle, ...options]);
 }
 
 await main(async () => {
   const benches = available();
-  const names = process.argv.slice(2);
-  const unknown = names.filter((name) => !benches.has(name));
-  if (names.length === 0 || unknown.length > 0) {
+  const [name, ...options] = process.argv.slice(2);
+  const file = benches.get(name);
+  if (file === undefined) {
     throw new Problem(
-      `${unknown.length > 0 ? `No such bench: ${unknown.join(", ")}. ` : ""}Usage: npm run bench -- NAME…, with NAME one of: ${[...benches.keys()].join(", ") || "(none yet)"}`,
+      `${name === undefined ? "" : `No such bench: ${name}. `}Usage: npm run bench -- NAME [OPTION…], NAME being one of: ${[...benches.keys()].join(", ")}`,
     );
   }
   await setUp();
-  let failed = 0;
-  for (const name of names) failed += (await bench(benches.get(name))) === 0 ? 0 : 1;
-  return failed === 0 ? 0 : 1;
+  return (await bench(file, options)) === 0 ? 0 : 1;
 });

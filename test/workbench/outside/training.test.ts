@@ -110,6 +110,13 @@ describe("from a mistake in a config to a falling loss", () => {
     await expect.poll(readClipboard, patience).toMatch(/^[^\n]*step[^\n]*\n(?:[^\n]*,)?1,/);
   });
 
+  it("keeps training while the language server is lost, and goes on showing it", async () => {
+    const before = await panel.step();
+    await workbench.command("Ziptie: Restart Language Server");
+    await expect.poll(() => panel.step(), patience).toBeGreaterThan(before + 10);
+    expect(workbench.engine(run)).toBe(engine);
+  });
+
   it("stops with a checkpoint and goes on from there", async () => {
     await panel.press("Stop");
     await expect.poll(() => panel.state(), patience).toBe("stopped");
