@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <new>
 
 #include "cli/commands.h"
@@ -61,9 +62,9 @@ int main(int argc, char** argv) {
     if (generate->parsed()) return ziptie::generate_command(generate_options);
     return ziptie::describe_command(describe_options);
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "ziptie-engine: out of memory\n");
+    std::fputs("ziptie-engine: out of memory\n", stderr);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "ziptie-engine: {}\n", error.what());
+    std::fputs(fmt::format("ziptie-engine: {}\n", error.what()).c_str(), stderr);
   }
   return failed;
 }

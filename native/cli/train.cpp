@@ -1,5 +1,4 @@
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
@@ -26,6 +25,8 @@ void stop_on_signals() {
   ::sigaction(SIGTERM, &action, nullptr);
   // A closed terminal or log must not end a run.
   std::signal(SIGPIPE, SIG_IGN);
+  // A limit on the size of files is an error like a full disk, not a reason to die.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 }  // namespace
@@ -35,10 +36,12 @@ int train_command(const TrainOptions& options) {
   RunControl control;
   control.resume = options.resume;
   control.stop = [] { return stop_requested.load(); };
-  control.log = [](const std::string& line) { fmt::print(stderr, "{} {}\n", utc_now(), line); };
-  const RunOutcome outcome = run_training(read_plan(options.plan), control);
-  fmt::print("{}\n",
-             outcome.stopped ? fmt::format("stopped after step {}", outcome.step) : outcome.output.string());
+  // Not fmt::print, which throws where a full disk or a closed pipe takes no more: the run is worth more than
+  // its log.
+  control.log = [](const std::string& line) {
+    std::fputs(fmt::format("{} {}\n", utc_now(), line).c_str(), stderr);
+  };
+  run_training(read_plan(options.plan), control);
   return 0;
 }
 

@@ -34,7 +34,6 @@ pid_t start(std::vector<std::string> arguments, const fs::path& log, rlim_t file
     if (file_limit != RLIM_INFINITY) {
       const rlimit limit = {file_limit, file_limit};
       ::setrlimit(RLIMIT_FSIZE, &limit);
-      ::signal(SIGXFSZ, SIG_IGN);  // so that write() says EFBIG
     }
     ::execv(argv[0], argv.data());
     ::_exit(127);

@@ -254,6 +254,14 @@ TEST_CASE_FIXTURE(
   CHECK(file_text(run / "model/model.safetensors") == file_text(directory / "whole/model/model.safetensors"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "The number of threads changes nothing, not even the last bit") {
+  json one = elsewhere("one"), three = elsewhere("three");
+  three["threads"] = 3;
+  carry_out(one);
+  carry_out(three);
+  CHECK(history(directory / "one") == history(directory / "three"));
+}
+
 TEST_CASE_FIXTURE(Fixture, "Micro-batches share one mean: accumulation does not change what is learned") {
   json once = elsewhere("once"), accumulated = elsewhere("accumulated");
   once["batching"]["per_device_train_batch_size"] = 6;

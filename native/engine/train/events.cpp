@@ -24,7 +24,7 @@ bool ends_within_a_line(int descriptor) {
   return ::pread(descriptor, &last, 1, status.st_size - 1) == 1 && last != '\n';
 }
 
-void replace_non_finite(nlohmann::json& value) {
+void replace_non_finite(nlohmann::ordered_json& value) {
   if (value.is_number_float() && !std::isfinite(value.get<double>())) value = nullptr;
   if (value.is_structured()) {
     for (auto& element : value) replace_non_finite(element);
@@ -55,10 +55,10 @@ EventLog::EventLog(std::filesystem::path path)
 
 EventLog::~EventLog() { ::close(descriptor_); }
 
-void EventLog::write(const std::string& event, nlohmann::json fields) {
+void EventLog::write(const std::string& event, nlohmann::ordered_json fields) {
   nlohmann::ordered_json line = {{"event", event}, {"time", utc_now()}};
   replace_non_finite(fields);
-  for (const auto& [key, value] : fields.items()) line[key] = value;
+  line.update(fields);
   // Paths need not be UTF-8; JSON must be.
   const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   ssize_t written;

@@ -22,7 +22,7 @@ class EventLog {
 
   /// Adds `event` and the time to `fields` and writes the line. Numbers that are not finite become null.
   /// @throws FileError, e.g. on a full disk
-  void write(const std::string& event, nlohmann::json fields);
+  void write(const std::string& event, nlohmann::ordered_json fields);
 
  private:
   std::filesystem::path path_;

@@ -15,11 +15,17 @@ class ProgressLine {
   /// @param steps of the whole run; @param done before this process began
   ProgressLine(std::int64_t steps, std::int64_t done);
 
-  /// The line to show after `step`, at most one a second, but always the first and the last.
+  /// The line to show after `step`, at most one a second, but always the last.
   std::optional<std::string> after(std::int64_t step, const StepResult& result, double tokens_per_second);
+
+  /// The line to show while evaluating after `step`, at most one a second.
+  std::optional<std::string> evaluating(std::int64_t step, std::int64_t done, std::int64_t rows);
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  /// Whether a second has passed since the last line; if so, another one is shown now.
+  bool is_time();
 
   std::int64_t steps_, done_;
   Clock::time_point begin_ = Clock::now();

@@ -45,7 +45,7 @@ class Run {
   RunOutcome carry_out();
 
   /// What `run_failed` says besides the reason.
-  nlohmann::json standing() const;
+  nlohmann::ordered_json standing() const;
 
  private:
   void resume();
@@ -80,14 +80,15 @@ class Run {
   std::filesystem::path output_;
 };
 
-nlohmann::json Run::standing() const {
-  nlohmann::json fields = {{"step", attempted_step_}};
+nlohmann::ordered_json Run::standing() const {
+  nlohmann::ordered_json fields = {{"step", attempted_step_}};
   const auto steps = store_.steps();
   if (!steps.empty()) fields["checkpoint"] = store_.path_of(steps.back()).string();
   return fields;
 }
 
 RunOutcome Run::carry_out() {
+  control_.log("reading the model and the data");
   if (control_.resume) verify_inputs(plan_);
   device_ = choose_backend(plan_.device, plan_.threads);
   source_.emplace(open_model(plan_));
@@ -126,14 +127,14 @@ void Run::announce() {
   const std::int64_t parameters =
       parameter_count(source_->config) + (plan_.adapter ? trainer_->optimizer().trainable_parameters() : 0);
   const std::int64_t rows = counts.total - counts.too_long - counts.unsupervised;
-  nlohmann::json fields = {{"device", device_.description},
-                           {"parameters", parameters},
-                           {"trainable_parameters", trainer_->optimizer().trainable_parameters()},
-                           {"steps", plan_.schedule.steps},
-                           {"rows", rows},
-                           {"rows_cut", counts.cut},
-                           {"rows_dropped", counts.too_long + counts.unsupervised},
-                           {"pid", ::getpid()}};
+  nlohmann::ordered_json fields = {{"device", device_.description},
+                                   {"parameters", parameters},
+                                   {"trainable_parameters", trainer_->optimizer().trainable_parameters()},
+                                   {"steps", plan_.schedule.steps},
+                                   {"rows", rows},
+                                   {"rows_cut", counts.cut},
+                                   {"rows_dropped", counts.too_long + counts.unsupervised},
+                                   {"pid", ::getpid()}};
   if (continues_) fields["resumed_from"] = state_.step;
   events_.write("run_started", fields);
   control_.log(fmt::format("{}; {} parameters, {} of them trained; {} rows, {} steps{}", device_.description,
@@ -208,7 +209,10 @@ bool Run::evaluation_is_due() const {
 }
 
 void Run::evaluate() {
-  const auto loss = trainer_->evaluate(control_.stop);
+  const auto loss = trainer_->evaluate([&](std::int64_t done, std::int64_t rows) {
+    if (const auto line = progress_->evaluating(state_.step, done, rows)) control_.log(*line);
+    return !control_.stop();
+  });
   if (!loss) return;
   const double mean = loss->sum / static_cast<double>(loss->tokens);
   if (std::isfinite(mean)) state_.evaluation_loss = mean;
@@ -252,10 +256,10 @@ void Run::write_output() {
 
 RunOutcome Run::finish(bool stopped) {
   if (!stopped) write_output();
-  nlohmann::json fields = {{"state", stopped ? "stopped" : "finished"},
-                           {"step", state_.step},
-                           {"loss", or_null(state_.loss)},
-                           {"evaluation_loss", or_null(state_.evaluation_loss)}};
+  nlohmann::ordered_json fields = {{"state", stopped ? "stopped" : "finished"},
+                                   {"step", state_.step},
+                                   {"loss", or_null(state_.loss)},
+                                   {"evaluation_loss", or_null(state_.evaluation_loss)}};
   if (!stopped) fields["output"] = output_.string();
   events_.write("run_finished", fields);
   control_.log(stopped ? fmt::format("stopped after step {}; resume with --resume", state_.step)
@@ -296,9 +300,9 @@ RunOutcome run_training(const Plan& plan, const RunControl& control) {
   EventLog events(events_path);
   std::optional<Run> run;
   const auto report = [&](const std::string& reason) {
-    nlohmann::json fields = run ? run->standing() : nlohmann::json::object();
-    fields["reason"] = reason;
     try {
+      nlohmann::ordered_json fields = run ? run->standing() : nlohmann::ordered_json::object();
+      fields["reason"] = reason;
       events.write("run_failed", fields);
     } catch (const FileError& silenced) {
       // The disk that ended the run may be the one that the events go to; the reason itself is thrown on.

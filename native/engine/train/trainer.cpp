@@ -40,11 +40,11 @@ StepResult Trainer::step(std::int64_t step) {
   return result;
 }
 
-std::optional<Loss> Trainer::evaluate(const std::function<bool()>& stop) {
+std::optional<Loss> Trainer::evaluate(const std::function<bool(std::int64_t, std::int64_t)>& go_on) {
   const TokenDataset& rows = *data_.evaluation();
   Loss all;
   for (std::int64_t begin = 0; begin < rows.rows(); begin += plan_.evaluation->batch_size) {
-    if (stop()) return std::nullopt;
+    if (!go_on(begin, rows.rows())) return std::nullopt;
     TokenBatch batch;
     const std::int64_t end = std::min(rows.rows(), begin + plan_.evaluation->batch_size);
     for (std::int64_t row = begin; row < end; ++row) rows.append_row(row, batch);

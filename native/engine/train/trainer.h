@@ -27,8 +27,9 @@ class Trainer {
   /// Optimizer step `step`, which counts from 1: every micro-batch, clipping, AdamW. When loss or gradient
   /// norm is not finite the weights are left as they were.
   StepResult step(std::int64_t step);
-  /// Loss over the whole evaluation set; nothing when `stop` turned true on the way.
-  std::optional<Loss> evaluate(const std::function<bool()>& stop);
+  /// Loss over the whole evaluation set. `go_on(done, rows)` is asked before every batch, with the rows done
+  /// and in all; once it says no, there is no result.
+  std::optional<Loss> evaluate(const std::function<bool(std::int64_t, std::int64_t)>& go_on);
 
   Optimizer& optimizer() { return optimizer_; }
 
