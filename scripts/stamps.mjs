@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { dist } from "./paths.mjs";
 
 /** SHA-256 over the names and contents of files and folders (absent ones count as absent) and over plain values. */
@@ -26,7 +26,7 @@ export function fingerprint(paths, ...values) {
  * @returns whether anything was done
  */
 export async function unlessDone(name, wanted, result, action) {
-  const stamp = join(dist, "stamps", name);
+  const stamp = resolve(dist, "stamps", name);
   let found = null;
   try {
     found = readFileSync(stamp, "utf8");
