@@ -1,9 +1,9 @@
 /**
  * Every custom request and notification between the extension, the language server and the webviews, typed once.
+ * Types and names alone, no schemas: the extension loads this whenever it is activated.
  * Names follow LSP: positions and ranges count lines and UTF-16 code units from 0.
  */
-import { z } from "zod";
-import type { runEventSchema } from "./training/events";
+import type { RunEvent } from "./training/events";
 
 export type { EvaluationEvent, RunEvent, StepEvent } from "./training/events";
 
@@ -169,13 +169,11 @@ export const runsChangedNotification = notification<{ runs: RunSummary[] }>("zip
 export const watchRunRequest = request<RunParams, RunHistory | Refusal>("ziptie/watchRun");
 export const unwatchRunRequest = request<RunParams, Record<string, never>>("ziptie/unwatchRun");
 /** New lines of a watched run's `events.jsonl`. */
-export const runEventsNotification = notification<{ run: string; events: z.infer<typeof runEventSchema>[] }>(
-  "ziptie/runEvents",
-);
+export const runEventsNotification = notification<{ run: string; events: RunEvent[] }>("ziptie/runEvents");
 
 export interface RunHistory {
   summary: RunSummary;
-  events: z.infer<typeof runEventSchema>[];
+  events: RunEvent[];
 }
 
 // ── The training panel's messages ────────────────────────────────────────────────────────────────────────────────
@@ -207,16 +205,5 @@ export type TrainingPanelInput =
   | { type: "available"; runs: RunSummary[] }
   | { type: "failure"; message: string };
 
-/** training panel → extension; validated where it enters. */
-export const trainingPanelOutputSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("ready") }),
-  z.object({ type: z.literal("start") }),
-  z.object({ type: z.literal("overlay"), runs: z.array(z.string()) }),
-  z.object({ type: z.literal("stop"), run: z.string() }),
-  z.object({ type: z.literal("resume"), run: z.string() }),
-  z.object({ type: z.literal("openLog"), run: z.string() }),
-  z.object({ type: z.literal("openConfig"), run: z.string() }),
-  z.object({ type: z.literal("copy"), text: z.string() }),
-  z.object({ type: z.literal("save"), name: z.string(), format: z.enum(["csv", "png"]), base64: z.string() }),
-]);
-export type TrainingPanelOutput = z.infer<typeof trainingPanelOutputSchema>;
+/** training panel → extension; its schema, by which it is validated where it enters, is in `panel-messages.ts`. */
+export type { TrainingPanelOutput } from "./panel-messages";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { panelHtml } from "../../extension/src/training/panel-html";
-import { trainingPanelOutputSchema } from "../../language-server/src/protocol";
+import { trainingPanelOutputSchema } from "../../language-server/src/panel-messages";
 
 test.each([
   { type: "ready" },

@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
 import { type Disposable, env, l10n, Uri, type WebviewPanel, window, workspace } from "vscode";
-import {
-  type RunSummary,
-  type TrainingPanelInput,
-  type TrainingPanelOutput,
-  trainingPanelOutputSchema,
+import type {
+  RunSummary,
+  TrainingPanelInput,
+  TrainingPanelOutput,
 } from "../../../language-server/src/protocol";
 import { messageOf } from "../language-client";
 import type { RunList } from "../runs/run-list";
@@ -57,7 +56,7 @@ export class TrainingPanel implements Disposable {
     panel.webview.options = { enableScripts: true, localResourceRoots: [webviews] };
     const { webview } = panel;
     this.#disposables.push(
-      webview.onDidReceiveMessage((message: unknown) => this.#receive(message)),
+      webview.onDidReceiveMessage((message: unknown) => void this.#receive(message)),
       panel.onDidChangeViewState(() => {
         // A hidden page is thrown away by the editor; its successor says that it is ready.
         if (!panel.visible) this.#sent.clear();
@@ -82,12 +81,15 @@ export class TrainingPanel implements Disposable {
     });
   }
 
-  #receive(message: unknown): void {
+  async #receive(message: unknown): Promise<void> {
+    const { trainingPanelOutputSchema } = await import("../../../language-server/src/panel-messages");
     const parsed = trainingPanelOutputSchema.safeParse(message);
     if (!parsed.success) return;
-    this.#handle(parsed.data).catch((error: unknown) => {
+    try {
+      await this.#handle(parsed.data);
+    } catch (error) {
       void window.showErrorMessage(messageOf(error));
-    });
+    }
   }
 
   async #handle(message: TrainingPanelOutput): Promise<void> {
