@@ -62,11 +62,11 @@ export function runTooltip(run: RunSummary, formats: Formats, t: Translate, loca
     rows.push([t("Time left (estimate)"), formats.duration(run.eta_seconds)]);
   rows.push([t("Started"), time(run.started)]);
   if (run.ended !== undefined) rows.push([t("Ended"), time(run.ended)]);
-  const escape = (text: string) => text.replace(/[\\`*_{}[\]()#+.!|<>~-]/g, "\\$&");
+  const escapeMarkdown = (text: string) => text.replace(/[\\`*_{}[\]()#+.!|<>~-]/g, "\\$&");
   return [
-    `**${escape(run.name)}** — ${stateText(run, t)}`,
-    ...(run.reason === undefined ? [] : [escape(run.reason)]),
-    rows.map(([name, value]) => `${name}: ${escape(value)}`).join("  \n"),
+    `**${escapeMarkdown(run.name)}** — ${stateText(run, t)}`,
+    ...(run.reason === undefined ? [] : [escapeMarkdown(run.reason)]),
+    rows.map(([name, value]) => `${name}: ${escapeMarkdown(value)}`).join("  \n"),
     `${t("Config")}: \`${run.config}\`  \n${t("Directory")}: \`${run.run}\``,
   ].join("\n\n");
 }
