@@ -2,6 +2,7 @@ import { commands, type ExtensionContext, env, l10n, window, workspace } from "v
 import { formatsFor } from "./format";
 import { messageOf, ServerConnection } from "./language-client";
 import { PlanPreview } from "./plan/plan-preview";
+import { showRulePages } from "./rule-pages";
 import { announceEnds } from "./runs/end-notifications";
 import { RunCommands } from "./runs/run-commands";
 import { isActive, isResumable, RunList } from "./runs/run-list";
@@ -48,6 +49,7 @@ export function activate(context: ExtensionContext): void {
     createStatusBarItem(list, formats),
     announceEnds(list, formats),
     watchForFixedConfig(),
+    ...showRulePages(context.extensionUri),
   );
 
   const register = (id: string, run: (argument: unknown) => unknown) => {
