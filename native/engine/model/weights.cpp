@@ -75,19 +75,26 @@ std::array<double, 4> uniform_block(std::uint64_t key, std::uint64_t index) {
 
 std::vector<double> normal_numbers(std::uint64_t key, std::int64_t count, double standard_deviation) {
   std::vector<double> values(count);
-  for (std::int64_t i = 0; i < count; ++i) {
+  for (std::int64_t block = 0; block * 4 < count; ++block) {
     // Box and Muller: two uniform numbers make two normal ones.
-    const auto u = uniform_block(key, i / 4);
-    const int pair = static_cast<int>(i % 4) / 2 * 2;
-    const double radius = std::sqrt(-2 * std::log(u[pair])), angle = 2 * std::numbers::pi * u[pair + 1];
-    values[i] = standard_deviation * radius * (i % 2 == 0 ? std::cos(angle) : std::sin(angle));
+    const auto u = uniform_block(key, block);
+    const double radius[] = {std::sqrt(-2 * std::log(u[0])), std::sqrt(-2 * std::log(u[2]))};
+    const double angle[] = {2 * std::numbers::pi * u[1], 2 * std::numbers::pi * u[3]};
+    const double normal[] = {radius[0] * std::cos(angle[0]), radius[0] * std::sin(angle[0]),
+                             radius[1] * std::cos(angle[1]), radius[1] * std::sin(angle[1])};
+    for (std::int64_t i = block * 4; i < std::min(count, block * 4 + 4); ++i)
+      values[i] = standard_deviation * normal[i - block * 4];
   }
   return values;
 }
 
 std::vector<double> uniform_numbers(std::uint64_t key, std::int64_t count, double bound) {
   std::vector<double> values(count);
-  for (std::int64_t i = 0; i < count; ++i) values[i] = bound * (2 * uniform_block(key, i / 4)[i % 4] - 1);
+  for (std::int64_t block = 0; block * 4 < count; ++block) {
+    const auto u = uniform_block(key, block);
+    for (std::int64_t i = block * 4; i < std::min(count, block * 4 + 4); ++i)
+      values[i] = bound * (2 * u[i - block * 4] - 1);
+  }
   return values;
 }
 

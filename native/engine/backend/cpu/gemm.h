@@ -30,14 +30,14 @@ inline void tile(std::int64_t k, const T* a, std::int64_t a_row, std::int64_t a_
     Vector<T> right[Vectors];
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) right[v] = load(b + step * b_stride + v * lanes<T>);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int row = 0; row < Rows; ++row) {
       const auto left = broadcast(a[row * a_row + step * a_column]);
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) sums[row][v] += left * right[v];
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int row = 0; row < Rows; ++row)
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) {
@@ -46,29 +46,31 @@ inline void tile(std::int64_t k, const T* a, std::int64_t a_row, std::int64_t a_
     }
 }
 
+/// The last rows, fewer than `Rows`.
+template <class T, int Rows, int Vectors, bool Add>
+inline void tile_rest(std::int64_t rows, std::int64_t k, const T* a, std::int64_t a_row,
+                      std::int64_t a_column, const T* b, std::int64_t b_stride, T* c, std::int64_t c_stride) {
+  if constexpr (Rows > 1) {
+    if (rows < Rows - 1)
+      tile_rest<T, Rows - 1, Vectors, Add>(rows, k, a, a_row, a_column, b, b_stride, c, c_stride);
+    else
+      tile<T, Rows - 1, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
+  }
+}
+
 template <class T, int Vectors, bool Add>
 inline void tile_columns(std::int64_t m, std::int64_t k, const T* a, std::int64_t a_row,
                          std::int64_t a_column, const T* b, std::int64_t b_stride, T* c,
                          std::int64_t c_stride) {
-  constexpr int rows = 6;
+  constexpr int rows =
+      12 / Vectors;  // twelve sums hide the latency of an FMA and leave registers for operands
   std::int64_t row = 0;
   for (; row + rows <= m; row += rows)
     tile<T, rows, Vectors, Add>(k, a + row * a_row, a_row, a_column, b, b_stride, c + row * c_stride,
                                 c_stride);
-  a += row * a_row;
-  c += row * c_stride;
-  switch (m - row) {
-    case 1:
-      return tile<T, 1, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
-    case 2:
-      return tile<T, 2, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
-    case 3:
-      return tile<T, 3, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
-    case 4:
-      return tile<T, 4, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
-    case 5:
-      return tile<T, 5, Vectors, Add>(k, a, a_row, a_column, b, b_stride, c, c_stride);
-  }
+  if (row < m)
+    tile_rest<T, rows, Vectors, Add>(m - row, k, a + row * a_row, a_row, a_column, b, b_stride,
+                                     c + row * c_stride, c_stride);
 }
 
 }  // namespace detail
