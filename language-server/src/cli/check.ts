@@ -28,7 +28,9 @@ export interface CheckDocument {
 export function registerCheck(program: Command): void {
   program
     .command("check")
-    .description("Print every diagnostic the editor would show for these files and folders.")
+    .description(
+      "Print every diagnostic the editor would show for these files and folders, and for the data that their configs name.",
+    )
     .argument("<path...>", "training configs, datasets, templates, or folders of them")
     .addOption(new Option("--format <format>", "how to print them").choices(["text", "json"]).default("text"))
     .action(async (paths: string[], { format }: { format: "text" | "json" }) => {
@@ -55,10 +57,10 @@ export async function checkFiles(files: readonly CheckedPath[]): Promise<CheckDo
   const progress = new ProgressLine();
   const started = performance.now();
   for (const [done, file] of files.entries()) {
-    if (performance.now() - started > 1000) {
-      progress.update(`checking ${done + 1}/${files.length} ${file.named}`);
-    }
-    const { diagnostics, rows } = await checkFile(file, index);
+    const { diagnostics, rows } = await checkFile(file, index, (fraction) => {
+      if (performance.now() - started < 1000) return;
+      progress.update(`checking ${done + 1}/${files.length} ${file.named}  ${Math.round(100 * fraction)} %`);
+    });
     document.rows += rows;
     for (const { range, severity, code, message, data } of diagnostics) {
       document.diagnostics.push({

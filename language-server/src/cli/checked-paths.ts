@@ -6,6 +6,7 @@ import { readConfig } from "../configs/read-config";
 import { type DocumentKind, documentKind, kindHeadLength } from "../documents/kind";
 import { isBuiltInTemplate } from "../templates/template";
 import { runFiles } from "../training/run-directory";
+import { unreadable } from "./unreadable";
 
 export interface CheckedPath {
   /** As the user named it, or as it follows from what they named. */
@@ -18,15 +19,19 @@ export interface CheckedPath {
 const checkedKinds: ReadonlySet<DocumentKind> = new Set(["training-config", "dataset", "template"]);
 
 /**
- * The files that are meant by the paths of a command line: files as they are; in folders, training configs, what those name,
- * and datasets and templates that lie about.
+ * The files that are meant by the paths of a command line: files as they are; in folders, training configs, datasets and
+ * templates; and with every training config the datasets and the template that it names.
  */
 export function filesToCheck(paths: readonly string[]): { files: CheckedPath[]; problems: string[] } {
   const collected = new Collector();
   for (const named of paths) {
     try {
-      if (statSync(named).isDirectory()) collected.folder(named);
-      else if (!collected.file(named)) {
+      const stat = statSync(named);
+      if (stat.isDirectory()) collected.folder(named);
+      else if (!stat.isFile()) {
+        // A pipe would be waited for, a device never ends.
+        collected.problems.push(`${named} is neither a file nor a folder.`);
+      } else if (!collected.file(named)) {
         collected.problems.push(
           `${named} is nothing that is checked: that is *.ziptie.yaml, *.jsonl, *.json with rows, and *.jinja.`,
         );
@@ -35,6 +40,7 @@ export function filesToCheck(paths: readonly string[]): { files: CheckedPath[]; 
       collected.problems.push(unreadable(named, error));
     }
   }
+  collected.namedByConfigs();
   const { files, problems } = collected;
   if (files.length === 0 && problems.length === 0) {
     problems.push(`nothing to check in ${paths.join(", ")}: no *.ziptie.yaml, dataset or template.`);
@@ -46,6 +52,8 @@ class Collector {
   readonly files: CheckedPath[] = [];
   readonly problems: string[] = [];
   readonly #seen = new Set<string>();
+  /** As they are named. */
+  readonly #configs: string[] = [];
 
   /** Whether it is a file that is checked. */
   file(named: string, kind: DocumentKind = kindOf(named)): boolean {
@@ -54,8 +62,14 @@ class Collector {
     if (!this.#seen.has(real)) {
       this.#seen.add(real);
       this.files.push({ named, path: resolve(named), kind });
+      if (kind === "training-config") this.#configs.push(named);
     }
     return true;
+  }
+
+  /** After what the person has named: a file that they have named too is called as they call it. */
+  namedByConfigs(): void {
+    for (const config of this.#configs) this.#namedBy(config);
   }
 
   folder(named: string): void {
@@ -71,7 +85,7 @@ class Collector {
       }
       try {
         if (!entry.isFile() && !statSync(path).isFile()) continue;
-        if (this.file(path) && kindOf(path) === "training-config") this.#named(path);
+        this.file(path);
       } catch (error) {
         this.problems.push(unreadable(path, error));
       }
@@ -80,7 +94,7 @@ class Collector {
   }
 
   /** What a config names is checked with it, wherever it lies; what is not there is the config's own mistake. */
-  #named(config: string): void {
+  #namedBy(config: string): void {
     const path = resolve(config);
     const text = diskFiles.readText(path);
     const read = text === null ? null : readConfig(text, path).partial;
@@ -115,11 +129,4 @@ function headOf(path: string): string {
   } finally {
     closeSync(file);
   }
-}
-
-function unreadable(path: string, error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === "ENOENT") return `${path} is not there.`;
-  if (code === "EACCES" || code === "EPERM") return `${path} may not be read.`;
-  return `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }

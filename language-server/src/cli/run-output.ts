@@ -1,12 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { Option } from "commander";
+import { decodeUtf8 } from "../documents/utf8";
 import type { RunSummary } from "../protocol";
+import { LineIndex } from "../text/line-index";
 import { runsNamed } from "../training/discovery";
 import { Refused, RunningAlready } from "../training/refused";
 import { exists } from "../training/run-directory";
 import type { ConfigText } from "../training/training-job";
+import { unreadable } from "./unreadable";
 
 /** What the commands about plans and runs share: how a config and a run are named, and how answers and refusals are printed. */
 
@@ -56,13 +59,22 @@ export function shown(path: string): string {
   return short.startsWith("..") || short === "" ? path : short;
 }
 
+/** @throws WrongUsage when there is no such file; Refused when it is not UTF-8 */
 export async function readConfigText(config: string): Promise<ConfigText> {
   const path = resolve(config);
+  let bytes: Buffer;
   try {
-    return { path, text: await readFile(path, "utf8"), severities: {} };
+    bytes = await readFile(path);
   } catch (error) {
-    throw new WrongUsage(`The config ${config} cannot be read: ${(error as Error).message}`);
+    throw new WrongUsage(unreadable(config, error));
   }
+  const { text, findings } = decodeUtf8(bytes);
+  const [fault] = findings;
+  if (fault === undefined) return { path, text, severities: {} };
+  throw new Refused(fault.message, {
+    uri: pathToFileURL(path).href,
+    range: new LineIndex(text).rangeOf(fault.span),
+  });
 }
 
 /**

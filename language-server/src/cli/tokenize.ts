@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { Option } from "commander";
@@ -6,6 +7,7 @@ import { rowFormat } from "../datasets/format";
 import { readExample } from "../datasets/read-example";
 import { RowReader } from "../documents/json-rows";
 import { documentKind, kindHeadLength } from "../documents/kind";
+import { decodeUtf8 } from "../documents/utf8";
 import {
   builtInTemplateNames,
   isBuiltInTemplate,
@@ -19,6 +21,7 @@ import { encodeExample } from "../tokenizers/example";
 import { type LoadedTokenizer, loadTokenizer } from "../tokenizers/tokenizer";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
 import { tokenTable } from "./token-table";
+import { unreadable } from "./unreadable";
 
 interface TokenizeOptions {
   tokenizer: string[];
@@ -71,13 +74,22 @@ export function registerTokenize(program: Command): void {
       } catch (error) {
         if (!(error instanceof Refusal || error instanceof TokenizerError)) throw error;
         process.stderr.write(`${error.message}\n`);
-        process.exitCode = 1;
+        const namesNothing = error instanceof Refusal ? error.namesNothing : error.failure === "missing";
+        process.exitCode = namesNothing ? 2 : 1;
       }
     });
 }
 
 /** A negative answer in words for a person. */
-class Refusal extends Error {}
+class Refusal extends Error {
+  constructor(
+    message: string,
+    /** An argument names nothing that is there, which is wrong usage. */
+    readonly namesNothing = false,
+  ) {
+    super(message);
+  }
+}
 
 async function tokenize(options: TokenizeOptions): Promise<void> {
   const text = options.text ?? (await readText(options.file as string));
@@ -104,11 +116,17 @@ async function tokenize(options: TokenizeOptions): Promise<void> {
 }
 
 async function readText(path: string): Promise<string> {
+  let bytes: Buffer;
   try {
-    return await readFile(path, "utf8");
+    bytes = await readFile(path);
   } catch (error) {
-    throw new Refusal(`${path} cannot be read: ${(error as Error).message}.`);
+    throw new Refusal(unreadable(path, error), true);
   }
+  const { text, findings } = decodeUtf8(bytes);
+  const [fault] = findings;
+  if (fault === undefined) return text;
+  const { line, character } = new LineIndex(text).positionAt(fault.span.start);
+  throw new Refusal(`${path}:${line + 1}:${character + 1}: ${fault.message}`);
 }
 
 /** A dataset's row; of any other text one user turn. */
@@ -130,7 +148,9 @@ function exampleOf(text: string, { file, row }: TokenizeOptions): Example {
     const why = finding?.message ?? read?.unsupported ?? "It has no format that is known.";
     throw new Refusal(`${file}:${line + 1}:${character + 1}: row ${row} cannot be rendered. ${why}`);
   }
-  throw new Refusal(`${file} has ${index} rows; there is no row ${row}.`);
+  throw new Refusal(
+    `${file} has ${index} row${index === 1 ? "" : "s"}, counted from 0; there is no row ${row}.`,
+  );
 }
 
 async function templateOf(name: string, tokenizer: LoadedTokenizer): Promise<Template> {
@@ -140,7 +160,10 @@ async function templateOf(name: string, tokenizer: LoadedTokenizer): Promise<Tem
     if (tokenizer.chatTemplate === undefined)
       throw new Refusal(`${tokenizer.path} carries no chat template.`);
     source = tokenizer.chatTemplate;
-  } else source = await readText(name);
+  } else {
+    if (!existsSync(name)) throw new Refusal(noTemplate(name), true);
+    source = await readText(name);
+  }
   try {
     return loadTemplate(source, name);
   } catch (error) {
@@ -148,6 +171,11 @@ async function templateOf(name: string, tokenizer: LoadedTokenizer): Promise<Tem
     const { line, character } = new LineIndex(source).positionAt(error.span.start);
     throw new Refusal(`${name}:${line + 1}:${character + 1}: ${error.message} [${error.rule}]`);
   }
+}
+
+function noTemplate(name: string): string {
+  const choices = [...builtInTemplateNames, "tokenizer"].join(", ");
+  return `There is no template ${name}: neither a file nor one of ${choices}.`;
 }
 
 async function tokenizeText(

@@ -3,7 +3,7 @@ import { open, stat } from "node:fs/promises";
 import { LineIndex } from "../text/line-index";
 import type { Finding } from "../text/span";
 import { type JsonRow, RowReader } from "./json-rows";
-import { decodeUtf8 } from "./utf8";
+import { decodeUtf8, utf16Mark } from "./utf8";
 
 /** A row of a file on disk. `row`'s spans and `findings` are those of `text`. */
 export interface StreamedRow {
@@ -34,7 +34,9 @@ export class UnreadableDatasetError extends Error {
   override readonly name = "UnreadableDatasetError";
   constructor(
     readonly path: string,
-    reason: string,
+    /** A sentence. */
+    readonly reason: string,
+    readonly rule: "invalid-utf8" | "length-over-limit",
   ) {
     super(`${path}: ${reason}`);
   }
@@ -44,7 +46,7 @@ export class UnreadableDatasetError extends Error {
  * Reads the rows of a file of any size. JSONL is read by the line and may be larger than memory; an array, and objects
  * spread over lines, are read whole.
  *
- * @throws UnreadableDatasetError for an array, or a line, larger than `maxHeldBytes`; what `node:fs` throws; the signal's reason
+ * @throws UnreadableDatasetError for UTF-16, and for an array, or a line, larger than `maxHeldBytes`; what `node:fs` throws; the signal's reason
  */
 export async function* streamRows(
   path: string,
@@ -69,7 +71,12 @@ interface Block {
 
 async function* blocksOf(path: string, options: RowStreamOptions): AsyncGenerator<Block, void, undefined> {
   const { size } = await stat(path);
-  const { layout } = new RowReader(decodeUtf8(await headOf(path)).text);
+  const head = await headOf(path);
+  const wide = utf16Mark(head);
+  if (wide !== undefined) {
+    throw new UnreadableDatasetError(path, `This file is ${wide}; save it as UTF-8.`, "invalid-utf8");
+  }
+  const { layout } = new RowReader(decodeUtf8(head).text);
   if (layout === "lines") {
     yield* blocksOfLines(path, size, options);
     return;
@@ -77,7 +84,8 @@ async function* blocksOf(path: string, options: RowStreamOptions): AsyncGenerato
   if (size > maxHeldBytes) {
     throw new UnreadableDatasetError(
       path,
-      `a JSON array of ${mebibytes(size)}; above ${mebibytes(maxHeldBytes)} rows must stand one a line (JSONL).`,
+      `This JSON array has ${mebibytes(size)}; above ${mebibytes(maxHeldBytes)} rows must stand one a line (JSONL).`,
+      "length-over-limit",
     );
   }
   const chunks: Buffer[] = [];
@@ -112,7 +120,8 @@ async function* blocksOfLines(
       if (held <= maxHeldBytes) continue;
       throw new UnreadableDatasetError(
         path,
-        `a line after line ${line} does not end within ${mebibytes(maxHeldBytes)}.`,
+        `A line after line ${line} does not end within ${mebibytes(maxHeldBytes)}.`,
+        "length-over-limit",
       );
     }
     const block = blockOf(Buffer.concat([...rest, chunk.subarray(0, cut)]), line, true);

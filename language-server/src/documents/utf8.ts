@@ -17,22 +17,34 @@ export function decodeUtf8(bytes: Uint8Array): DecodedText {
   if (isUtf8(bytes)) return { text, findings: [] };
   const wide = utf16Mark(bytes);
   if (wide) return { text, findings: [wholeFile(text, `This file is ${wide}; save it as UTF-8.`)] };
-  const faults = invalidSpans(bytes, text);
-  const first = faults[0];
+  const faults = invalidBytes(bytes, text);
+  const first = faults[0]?.span;
   const other = first && otherEncoding(bytes);
   if (first && other) {
     const message = `This file is not UTF-8 (it may be ${other}); save it as UTF-8.`;
     return { text, findings: [{ rule: "invalid-utf8", span: first, message }] };
   }
-  const message = "These bytes are not UTF-8; readers refuse the file or replace them by U+FFFD.";
-  return { text, findings: faults.map((span) => ({ rule: "invalid-utf8", span, message })) };
+  return { text, findings: faults.map((fault) => ofBytes(fault, bytes)) };
+}
+
+/** More bytes than these are not spelt out. */
+const shownBytes = 4;
+
+function ofBytes({ span, start, end }: InvalidBytes, bytes: Uint8Array): Finding {
+  const hex = [...bytes.subarray(start, Math.min(end, start + shownBytes))].map((byte) =>
+    byte.toString(16).padStart(2, "0"),
+  );
+  const what = end - start === 1 ? `The byte ${hex[0]} is` : `The bytes ${hex.join(" ")} are`;
+  const message = `${what} not UTF-8; save the file as UTF-8. Readers refuse it, or put U+FFFD there.`;
+  return { rule: "invalid-utf8", span, message };
 }
 
 function wholeFile(text: string, message: string): Finding {
   return { rule: "invalid-utf8", span: { start: 0, end: Math.min(1, text.length) }, message };
 }
 
-function utf16Mark(bytes: Uint8Array): string | undefined {
+/** The encoding that a byte order mark speaks of. */
+export function utf16Mark(bytes: Uint8Array): string | undefined {
   if (bytes[0] === 0xff && bytes[1] === 0xfe) return "UTF-16 (little endian)";
   return bytes[0] === 0xfe && bytes[1] === 0xff ? "UTF-16 (big endian)" : undefined;
 }
@@ -56,17 +68,28 @@ function otherEncoding(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
+interface InvalidBytes {
+  /** Of the text. */
+  span: Span;
+  /** The first byte, and the one after the last. */
+  start: number;
+  end: number;
+}
+
 /** Where the decoder put U+FFFD for bytes; a U+FFFD that the file really holds is three good bytes. */
-function invalidSpans(bytes: Uint8Array, text: string): Span[] {
-  const spans: Span[] = [];
+function invalidBytes(bytes: Uint8Array, text: string): InvalidBytes[] {
+  const faults: InvalidBytes[] = [];
   let byte = 0;
-  for (let at = 0; at < text.length && spans.length < maxFindings; at++) {
+  for (let at = 0; at < text.length && faults.length < maxFindings; at++) {
     const unit = text.charCodeAt(at);
     if (unit === 0xfffd && !(bytes[byte] === 0xef && bytes[byte + 1] === 0xbf && bytes[byte + 2] === 0xbd)) {
+      const start = byte;
       byte += invalidLength(bytes, byte);
-      const last = spans.at(-1);
-      if (last?.end === at) spans[spans.length - 1] = { start: last.start, end: at + 1 };
-      else spans.push({ start: at, end: at + 1 });
+      const last = faults.at(-1);
+      if (last?.span.end === at) {
+        last.span = { start: last.span.start, end: at + 1 };
+        last.end = byte;
+      } else faults.push({ span: { start: at, end: at + 1 }, start, end: byte });
     } else if (unit < 0x80) byte += 1;
     else if (unit < 0x800) byte += 2;
     else if (unit >= 0xd800 && unit <= 0xdbff) {
@@ -74,7 +97,7 @@ function invalidSpans(bytes: Uint8Array, text: string): Span[] {
       at++;
     } else byte += 3;
   }
-  return spans;
+  return faults;
 }
 
 /** Bytes that the decoder replaces by one U+FFFD: the longest beginning of a character, at least one byte (WHATWG). */

@@ -31,10 +31,13 @@ export function register({ connection, documents, settings, worker, ready }: Ser
       { limit: patience },
     );
     summaries.set(uri, { stamp, summary });
-    // What failed once (a time limit, a restart) may do better next time.
-    summary.catch(() => {
+    // What failed once (a time limit, a restart) or was refused (its base has no finished run) may do better next time.
+    const forget = () => {
       if (summaries.get(uri)?.summary === summary) summaries.delete(uri);
-    });
+    };
+    summary.then((answer) => {
+      if ("refused" in answer) forget();
+    }, forget);
     return summary;
   };
 

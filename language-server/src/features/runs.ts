@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import {
   type CancellationToken,
+  CodeLensRefreshRequest,
   LSPErrorCodes,
   type ProgressToken,
   ResponseError,
@@ -12,6 +13,7 @@ import {
   type PlanSummary,
   planRequest,
   type Refusal,
+  type RunSummary,
   resumeRunRequest,
   runEventsNotification,
   runsChangedNotification,
@@ -35,9 +37,24 @@ import { pathOfUri } from "./open-documents";
 export function register(context: ServerContext): void {
   const { connection, documents, settings } = context;
   const complain = (error: Error) => connection.console.error(error.message);
+  let canRefreshLenses = false;
+  context.onInitialized(({ workspace }) => {
+    canRefreshLenses = workspace?.codeLens?.refreshSupport === true;
+  });
+  let finished = "";
+  /** A config that begins with another's model has something to say as soon as that one's run has finished. */
+  const refreshLenses = (changed: readonly RunSummary[]) => {
+    const now = changed.flatMap(({ run, state }) => (state === "finished" ? [run] : [])).join("\n");
+    if (now === finished) return;
+    finished = now;
+    if (canRefreshLenses) connection.sendRequest(CodeLensRefreshRequest.type).catch(complain);
+  };
   const runs = new RunsWatch(
     context.workspaceFolders,
-    (changed) => void connection.sendNotification(runsChangedNotification.method, { runs: changed }),
+    (changed) => {
+      void connection.sendNotification(runsChangedNotification.method, { runs: changed });
+      refreshLenses(changed);
+    },
     complain,
   );
   const watched = new WatchedRuns(

@@ -36,11 +36,12 @@ export function mergedSeverities(...layers: readonly RuleSeverities[]): RuleSeve
 
 /**
  * Gives findings their severity and LSP's shape, in document order, without those that are silenced.
+ * @param lines where the findings' spans stand
  * @param text where comments can silence a line; null for a format without comments
  */
 export function toDiagnostics(
   findings: readonly Finding[],
-  lines: LineIndex,
+  lines: Pick<LineIndex, "text" | "rangeOf">,
   severities: RuleSeverities,
   text: string | null = lines.text,
 ): Diagnostic[] {

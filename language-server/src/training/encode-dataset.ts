@@ -89,6 +89,7 @@ async function formatOf(path: string, signal: AbortSignal): Promise<DatasetForma
     if (row.node !== undefined) nodes.push(row.node);
     if (nodes.length === sampledRows) break;
   }
+  if (nodes.length === 0) throw new Refused(`There is no row in ${path} that can be read.`);
   const format = detectFormat(nodes);
   if (format === undefined) {
     throw new Refused(

@@ -141,6 +141,11 @@ function plainly(error: unknown, plan: TrainingPlan): unknown {
       `The disk is full: the run's data does not fit below ${plan.output_dir}. Free some space or set output_dir.`,
     );
   }
+  if (hasCode(error, "EEXIST", "ENOTDIR")) {
+    return new Refused(
+      `output_dir is ${plan.output_dir}, but that, or a part of it, is a file. Name a folder.`,
+    );
+  }
   if (hasCode(error, "EACCES", "EPERM", "EROFS")) {
     return new Refused(`The run cannot be written below ${plan.output_dir}: ${(error as Error).message}`);
   }

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -123,6 +123,24 @@ describe("ziptie check --format json", () => {
     expect(files).toBe(2);
   });
 
+  test("checks with a config the files that it names, under the names the person gave them", async () => {
+    const folder = workspace(project);
+    const alone = await checkJson(folder, "a.ziptie.yaml");
+    expect(alone).toMatchObject({ files: 2, rows: 3 });
+    const both = await checkJson(folder, "a.ziptie.yaml", "./data/train.jsonl");
+    expect(both).toMatchObject({ files: 2, rows: 3 });
+    expect(both.diagnostics.map(({ file }) => file)).toContain("./data/train.jsonl");
+  });
+
+  test("says once that a dataset is UTF-16", async () => {
+    const folder = workspace({ "rows.jsonl": Buffer.from(`\ufeff${good}`, "utf16le") });
+    const { status, diagnostics } = await checkJson(folder, "rows.jsonl");
+    expect(status).toBe(1);
+    expect(diagnostics).toMatchObject([
+      { rule: "invalid-utf8", message: expect.stringContaining("UTF-16 (little endian)") },
+    ]);
+  });
+
   test("a warning alone is no failure", async () => {
     const folder = workspace({ "rows.jsonl": '{"text": "a"}\n\n{"text": "b"}\n' });
     const { status, diagnostics } = await checkJson(folder, "rows.jsonl");
@@ -158,7 +176,7 @@ describe("ziptie check --format json", () => {
       {
         rule: "invalid-utf8",
         range: { start, end: { line: 1, character: 16 } },
-        message: expect.stringContaining("e9 20 22"),
+        message: expect.stringContaining("The byte e9 is not UTF-8"),
       },
     ]);
   });
@@ -195,6 +213,14 @@ describe("wrong usage ends with 2, says why on stderr and prints nothing", () =>
     chmodSync(join(folder, "rows.jsonl"), 0);
     expect(await ziptie(folder, "check", "rows.jsonl")).toMatchObject({ status: 2 });
   });
+});
+
+test.skipIf(process.platform === "win32")("a pipe is refused, not waited for", async () => {
+  const folder = workspace({});
+  execFileSync("mkfifo", [join(folder, "rows.jsonl")]);
+  const { status, stderr } = await ziptie(folder, "check", "rows.jsonl");
+  expect(status).toBe(2);
+  expect(stderr).toContain("rows.jsonl is neither a file nor a folder");
 });
 
 test("--version is the package's", async () => {

@@ -125,23 +125,45 @@ describe("ziptie tokenize", () => {
       "a tokenizer that is not there",
       ["--tokenizer", "/absent", "--text", "x"],
       /There is no tokenizer at \/absent/,
+      2,
     ],
-    ["a file that is not there", ["--tokenizer", tokenizer, "--file", "/absent"], /\/absent cannot be read/],
+    [
+      "a file that is not there",
+      ["--tokenizer", tokenizer, "--file", "/absent"],
+      /^\/absent is not there\./,
+      2,
+    ],
+    [
+      "a folder for a file",
+      ["--tokenizer", tokenizer, "--file", tokenizer],
+      /is a folder; a file is needed/,
+      2,
+    ],
     [
       "a template that is not there",
-      ["--tokenizer", tokenizer, "--text", "x", "--template", "/no.jinja"],
-      /cannot be/,
+      ["--tokenizer", tokenizer, "--text", "x", "--template", "bialong"],
+      /There is no template bialong: neither a file nor one of bailong, /,
+      2,
     ],
     [
       "a tokenizer without template",
       ["--tokenizer", tokenizer, "--text", "x", "--template", "tokenizer"],
       /carries no chat template/,
+      1,
     ],
-  ])("answers %s with status 1 and nothing on stdout", async (_, args, message) => {
+  ])("answers %s in words and prints nothing on stdout", async (_, args, message, expected) => {
     const { stdout, stderr, status } = await tokenize(...args, "--format", "json");
     expect(stdout).toBe("");
     expect(stderr).toMatch(message);
-    expect(status).toBe(1);
+    expect(status).toBe(expected);
+  });
+
+  it("refuses a file that is not UTF-8 instead of showing the tokens of U+FFFD", async () => {
+    const file = write("latin1.txt", "");
+    writeFileSync(file, Buffer.from("caf\u00e9 noir", "latin1"));
+    const { stdout, stderr, status } = await tokenize("--tokenizer", tokenizer, "--file", file);
+    expect([stdout, status]).toEqual(["", 1]);
+    expect(stderr).toMatch(/latin1\.txt:1:4: The byte e9 is not UTF-8/);
   });
 
   it("says where a template or a row is wrong", async () => {
@@ -163,7 +185,7 @@ describe("ziptie tokenize", () => {
       "--row",
       "7",
     );
-    expect(none.stderr).toMatch(/has 1 rows; there is no row 7/);
+    expect(none.stderr).toMatch(/has 1 row, counted from 0; there is no row 7/);
   });
 
   it("says what the template refuses", async () => {

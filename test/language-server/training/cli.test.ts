@@ -87,11 +87,28 @@ describe("ziptie plan", () => {
   });
 
   test("a config that is not there is wrong usage", async () => {
-    expect((await run(["plan", "none.ziptie.yaml"])).status).toBe(2);
+    const { status, stderr } = await run(["plan", "none.ziptie.yaml"]);
+    expect([status, stderr]).toEqual([2, "none.ziptie.yaml is not there.\n"]);
+  });
+
+  test("data in UTF-16, or without a row, is refused with what is wrong with it", async () => {
+    const rows = join(directory, "rows.jsonl");
+    writeFileSync(rows, "\ufeff{}\n", "utf16le");
+    expect((await run(["plan", "base.ziptie.yaml"])).stderr).toContain("This file is UTF-16 (little endian)");
+    writeFileSync(rows, "");
+    const { status, stderr } = await run(["plan", "base.ziptie.yaml"]);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`There is no row in ${rows} that can be read.`);
   });
 });
 
 describe("ziptie train", () => {
+  test("an output_dir that is a file is refused", async () => {
+    writeFileSync(join(directory, "runs"), "");
+    const { status, stderr } = await run(["train", "base.ziptie.yaml"]);
+    expect([status, stderr]).toEqual([1, expect.stringContaining("is a file. Name a folder.")]);
+  });
+
   test("follows the run to its end", async () => {
     const { status, document } = await json(["train", "base.ziptie.yaml"]);
     expect(status).toBe(0);

@@ -40,6 +40,7 @@ class Session {
   readonly events: RunEvent[] = [];
   lists: RunSummary[][] = [];
   progress: unknown[] = [];
+  lensRefreshes = 0;
   #shutdown: (() => void)[] = [];
 
   constructor(folder: string, enginePath: string) {
@@ -52,6 +53,8 @@ class Session {
       workspaceFolders: () => [folder],
       settings: () => parseSettings({ engine: { path: enginePath } }),
       onShutdown: (listener: () => void) => this.#shutdown.push(listener),
+      onInitialized: (listener: (client: object) => void) =>
+        listener({ workspace: { codeLens: { refreshSupport: true } } }),
     };
     connection.onInitialize(() => ({ capabilities: {} }));
     register(context as unknown as ServerContext);
@@ -63,6 +66,10 @@ class Session {
     );
     this.client.onNotification(runEventsNotification.method, ({ events }) => this.events.push(...events));
     this.client.onNotification(runsChangedNotification.method, ({ runs }) => this.lists.push(runs));
+    this.client.onRequest("workspace/codeLens/refresh", () => {
+      this.lensRefreshes++;
+      return null;
+    });
     this.client.onNotification("$/progress", ({ value }) => this.progress.push(value));
     this.client.listen();
   }
@@ -186,6 +193,7 @@ describe("starting, watching, stopping, resuming", () => {
         .map((event) => event.event === "step" && event.step),
     ).toEqual([1, 2, 3]);
 
+    expect(client.lensRefreshes).toBe(0);
     expect(await client.request(resumeRunRequest, { run })).toEqual({ run });
     await until(
       async () =>
@@ -193,6 +201,8 @@ describe("starting, watching, stopping, resuming", () => {
         seen().some((event) => event.event === "step" && event.step === 5),
     );
     await until(async () => client.lists.at(-1)?.[0]?.state === "finished" || undefined);
+    // The lens of a config that begins with this one's model has numbers to show now.
+    await until(async () => client.lensRefreshes === 1);
   });
 
   test("a second window sees the whole history of a run that the first one started", async () => {
