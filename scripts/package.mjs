@@ -20,6 +20,7 @@ function ingredients() {
   return [
     ...named("", /^package(\.nls.*)?\.json$/),
     ...["README.md", "CHANGELOG.md", "LICENSE", ".vscodeignore", "images", "l10n"],
+    ...["docs/images", "docs/rules"],
     ...["extension/walkthrough", "extension/jinja", "examples/traditional-chinese"],
     ...named("dist", /\.(js|node)$/).map((name) => join("dist", name)),
     ...["dist/engine", "dist/webviews"],

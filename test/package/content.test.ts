@@ -12,7 +12,7 @@ const allowed = [
   /^extension\/(package\.json|package\.nls(\.zh-tw)?\.json|readme\.md|changelog\.md|LICENSE\.txt)$/,
   /^extension\/images\/[\w-]+\.(png|svg)$/,
   /^extension\/l10n\/bundle\.l10n(\.[\w-]+)?\.json$/,
-  /^extension\/docs\/rules\/[\w-]+\.md$/,
+  /^extension\/docs\/(images\/[\w-]+\.png|rules\/[\w-]+\.md)$/,
   /^extension\/extension\/walkthrough\/[\w.-]+\.(md|png|svg)$/,
   /^extension\/extension\/jinja\/[\w.-]+\.json$/,
   /^extension\/examples\/traditional-chinese\/(README\.md|(base|sft)\.ziptie\.yaml|train_tokenizer\.py)$/,
