@@ -98,7 +98,7 @@ export interface PlanSummary {
   dropped: { path: string; reason: string; rows: number; first: { row: number; message: string } }[];
   /** An estimate; the sum of `memory`. */
   memory_bytes: number;
-  memory: { weights: number; gradients: number; optimizer: number; activations: number };
+  memory: { weights: number; gradients: number; optimizer: number; activations: number; engine: number };
   trainable_parameters: number;
   parameters: number;
   trainable: { name: string; shape: number[]; learning_rate: number }[];

@@ -108,7 +108,7 @@ export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: 
     dropped: [...data.train, ...data.evaluation].flatMap(({ path, dropped }) =>
       dropped.map((rows) => ({ path, ...rows })),
     ),
-    memory_bytes: memory.weights + memory.gradients + memory.optimizer + memory.activations,
+    memory_bytes: memory.weights + memory.gradients + memory.optimizer + memory.activations + memory.engine,
     memory,
     trainable_parameters: elements(trained),
     parameters: elements(base) + elements(adapter),
