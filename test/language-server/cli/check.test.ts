@@ -223,6 +223,17 @@ test.skipIf(process.platform === "win32")("a pipe is refused, not waited for", a
   expect(stderr).toContain("rows.jsonl is neither a file nor a folder");
 });
 
+test("a link that leads nowhere does not stand in the way of the folder's files", async () => {
+  const folder = workspace({ "rows.jsonl": good });
+  symlinkSync("nowhere", join(folder, "notes"));
+  expect(await checkJson(folder, ".")).toMatchObject({ status: 0, files: 1 });
+  symlinkSync("nowhere", join(folder, "more.jsonl"));
+  expect(await ziptie(folder, "check", ".")).toMatchObject({
+    status: 2,
+    stderr: "ziptie: more.jsonl is not there.\n",
+  });
+});
+
 test("--version is the package's", async () => {
   const { version } = createRequire(import.meta.url)(join(root, "package.json"));
   expect(await ziptie(root, "--version")).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });

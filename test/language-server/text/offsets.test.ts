@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { commonEnds } from "../../../language-server/src/text/common-ends";
-import { ByteOffsets, CodePointOffsets } from "../../../language-server/src/text/offsets";
+import { CodePointOffsets } from "../../../language-server/src/text/offsets";
 import { random } from "../random";
 
 const texts = [
@@ -31,24 +31,6 @@ describe("CodePointOffsets", () => {
     expect(offsets.codePoints).toBe(codePoint);
     expect(offsets.toUtf16(codePoint)).toBe(text.length);
     expect(offsets.toCodePoint(text.length)).toBe(codePoint);
-  });
-});
-
-describe("ByteOffsets", () => {
-  it.each(texts.map((text) => [text.slice(0, 20), text]))("agrees with the encoder on %j", (_name, text) => {
-    const offsets = new ByteOffsets(text);
-    expect(offsets.byteLength).toBe(Buffer.byteLength(text));
-    let utf16 = 0;
-    let byte = 0;
-    for (const character of text) {
-      expect(offsets.toByte(utf16)).toBe(byte);
-      const bytes = Buffer.byteLength(character);
-      for (let inside = 0; inside < bytes; inside++) expect(offsets.toUtf16(byte + inside)).toBe(utf16);
-      utf16 += character.length;
-      byte += bytes;
-    }
-    expect(offsets.toByte(text.length)).toBe(byte);
-    expect(offsets.toUtf16(byte)).toBe(text.length);
   });
 });
 
