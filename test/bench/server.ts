@@ -11,7 +11,7 @@ import { cpus } from "node:os";
 import { resolve } from "node:path";
 import { performance } from "node:perf_hooks";
 import { pathToFileURL } from "node:url";
-import { getLanguageService } from "vscode-json-languageservice";
+import { getLanguageService, type JSONSchema } from "vscode-json-languageservice";
 import {
   createProtocolConnection,
   DidChangeTextDocumentNotification,
@@ -64,7 +64,7 @@ function generateRows(): string[] {
   return rows;
 }
 
-const messagesSchema = {
+const messagesSchema: JSONSchema = {
   type: "object",
   required: ["messages"],
   properties: {
@@ -81,7 +81,7 @@ const messagesSchema = {
       },
     },
   },
-} as const;
+};
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
