@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// npm run bench -- NAME [OPTION…]: sets up, then runs test/bench/NAME.ts (on Node, bundled first) or test/bench/NAME.py (in the oracle environment).
+// npm run bench -- NAME [OPTION…]: sets up, then runs test/bench/NAME.ts (on Node, bundled first), NAME.mjs (on Node as it is)
+// or NAME.py (in the oracle environment).
 import { existsSync, readdirSync } from "node:fs";
 import { join, parse } from "node:path";
 import { dist, root } from "./paths.mjs";
@@ -12,7 +13,7 @@ const folder = join(root, "test", "bench");
 
 function available() {
   const files = existsSync(folder) ? readdirSync(folder) : [];
-  return new Map(files.filter((file) => /\.(ts|py)$/.test(file)).map((file) => [parse(file).name, file]));
+  return new Map(files.filter((file) => /\.(ts|mjs|py)$/.test(file)).map((file) => [parse(file).name, file]));
 }
 
 async function bench(file, options) {
@@ -20,6 +21,10 @@ async function bench(file, options) {
     await ensurePrerequisites("tests");
     await installOracle();
     return exitStatus(oraclePython, [join(folder, file), ...options]);
+  }
+  if (file.endsWith(".mjs")) {
+    await ensurePrerequisites("tests");
+    return exitStatus(process.execPath, [join(folder, file), ...options]);
   }
   const bundle = join(dist, "bench", `${parse(file).name}.cjs`);
   await run(join(root, "node_modules", ".bin", "esbuild"), [

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 // Measures how long the training panel takes for a frame: 50,000 points in each of five series, live points coming in, the view moving.
-// Usage: node test/webviews/frame-time.mjs [--json] [RUNS]; prints median, 95th percentile and CPU time in milliseconds.
+// Usage: npm run bench -- panel [--json] [RUNS]; prints median, 95th percentile and CPU time in milliseconds.
 import { build } from "esbuild";
 import { launchChromium } from "../workbench/chromium.mjs";
 
@@ -13,7 +13,7 @@ const asJson = process.argv.includes("--json");
 const runCount = Number(process.argv.slice(2).find((argument) => /^\d+$/.test(argument)) ?? 1);
 
 // The page and the sample runs are those of the tests, which are TypeScript.
-const bundled = join("dist", "frame-time-page.mjs");
+const bundled = join("dist", "bench", "panel-page.mjs");
 await build({
   stdin: {
     contents: `export * from "./test/webviews/training/panel-page"; export * from "./test/webviews/training/sample-runs";`,
