@@ -55,8 +55,6 @@ async function runInPage(browser, server, { testsPath, developmentPaths, folder 
   });
   ended.catch(() => {});
   await page.exposeFunction("codeAutomationLog", (type, args) => {
-    // VS Code's own log, which is coloured, is in the console's lines already.
-    if (typeof args[0] === "string" && args[0].startsWith("%c")) return;
     const stream = type === "error" || type === "warn" ? process.stderr : process.stdout;
     stream.write(`${format(...args)}\n`);
   });

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runTests } from "@vscode/test-electron";
+import { runTests, TestRunFailedError } from "@vscode/test-electron";
 import { build } from "esbuild";
 import { unpackExtension } from "../../scripts/package.mjs";
 import { dist, root } from "../../scripts/paths.mjs";
@@ -51,6 +51,10 @@ await main(async () => {
         `--extensions-dir=${join(temporary, "extensions")}`,
       ],
     });
+  } catch (error) {
+    // Its tests have said what failed.
+    if (error instanceof TestRunFailedError) return 1;
+    throw error;
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }

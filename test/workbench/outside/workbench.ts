@@ -167,14 +167,19 @@ export class Workbench {
     await entry.click();
   }
 
-  /** Opens a file of the folder by its name. */
+  /** Brings a file of the folder to the front by its name: its tab if it has one, else through the list of files. */
   async openFile(name: string): Promise<void> {
     const exactly = new RegExp(`^${escapePattern(name)}$`);
-    await this.#page.keyboard.press("Control+P");
-    const input = this.quickInput.locator("input");
-    await input.waitFor();
-    await input.fill(name);
-    await this.entry(exactly).click();
+    const tab = this.#page.locator(".tab .label-name", { hasText: exactly });
+    if ((await tab.count()) > 0) {
+      await tab.click();
+    } else {
+      await this.#page.keyboard.press("Control+P");
+      const input = this.quickInput.locator("input");
+      await input.waitFor();
+      await input.fill(name);
+      await this.entry(exactly).click();
+    }
     await this.#page.locator(".tab.active .label-name", { hasText: exactly }).waitFor();
   }
 
