@@ -1,4 +1,5 @@
 #include <fmt/core.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -14,6 +15,10 @@ constexpr int wrong_usage = 2;
 }  // namespace
 
 int main(int argc, char** argv) {
+  // glibc raises this threshold with every large block that is freed, and then keeps such blocks: a model
+  // whose workspace grows with its batches would hold every workspace it has outgrown.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+
   CLI::App app{"Trains Llama-family language models and runs them."};
   app.set_version_flag("--version", ZIPTIE_VERSION);
   app.require_subcommand(1);
