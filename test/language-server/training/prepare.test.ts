@@ -159,7 +159,7 @@ describe("preparing a run", () => {
   test("nothing to train on is refused with the reason, and leaves nothing behind", async () => {
     const { plan, text } = pretrain(["{", "["]);
     await expect(prepareRun(plan, text, hooks())).rejects.toThrow(
-      /format of .*base\.jsonl is not one that is known/,
+      /There is no row in .*base\.jsonl that can be read/,
     );
     expect(readdirSync(join(directory, "runs"))).toEqual([]);
   });
