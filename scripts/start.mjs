@@ -39,7 +39,6 @@ async function openInBrowser() {
   process.stdout.write(
     `\nVS Code with Ziptie is open on the example at\n\n  ${workbenchAddress(server, example)}\n\nCtrl-C ends it.\n`,
   );
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => server.stop());
   await server.stopped;
 }
 

@@ -68,6 +68,8 @@ export async function installExtension(profile, vsix) {
   ]);
 }
 
+const interrupts = ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /**
  * Serves the workbench on this machine alone.
  * @param {Profile} profile
@@ -103,10 +105,14 @@ export function serveWorkbench(profile, { port = 0, env, onOutput = () => {} } =
     await stopped;
     clearTimeout(timer);
   };
-  // Whatever ends this process, the workbench ends with it.
+  // Whatever ends this process, the workbench ends with it: from its first moment on, and however often it is asked.
   const onExit = () => signal("SIGKILL");
   process.once("exit", onExit);
-  stopped.then(() => process.removeListener("exit", onExit));
+  for (const name of interrupts) process.on(name, stop);
+  stopped.then(() => {
+    process.removeListener("exit", onExit);
+    for (const name of interrupts) process.removeListener(name, stop);
+  });
 
   return new Promise((resolve, reject) => {
     let output = "";

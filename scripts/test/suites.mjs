@@ -39,7 +39,7 @@ async function vitest(project) {
   const reporter = join(root, "scripts", "test", "vitest-reporter.mjs");
   const status = await exitStatus(
     bin("vitest"),
-    ["run", "--project", project, "--reporter=default", `--reporter=${reporter}`, "--passWithNoTests"],
+    ["run", "--project", project, "--reporter=default", `--reporter=${reporter}`],
     { env: { ZIPTIE_TEST_REPORT: report } },
   );
   return settle(readCounts(report), status);
