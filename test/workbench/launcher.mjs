@@ -84,12 +84,12 @@ await main(async () => {
     extensionsDir: options.extensionsDir ?? join(temporary, "extensions"),
   };
   const server = await serveWorkbench(profile);
-  const browser = await launchChromium();
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.stop());
+  let browser;
   try {
+    browser = await launchChromium();
     return await runInPage(browser, server, { ...options, folder: options.folder ?? temporary });
   } finally {
-    await browser.close();
+    await browser?.close();
     await server.stop();
     rmSync(temporary, { recursive: true, force: true });
   }
