@@ -21,7 +21,7 @@ interface Watched {
   /** As it was when the history came; the run list has it newer while the run goes on. */
   summary: RunSummary | undefined;
   viewers: number;
-  /** Events that came before the history. */
+  /** Events that came before the history, while it is being loaded. */
   early: RunEvent[] | undefined;
   loaded: Promise<void>;
 }
@@ -46,6 +46,8 @@ export class WatchedRuns implements Disposable {
     server.onDidStart(() => {
       // The new server watches nothing yet. What panels show stays until the history is there again.
       for (const [run, watched] of this.#watched) {
+        // This very start is what the load was waiting for.
+        if (watched.early !== undefined) continue;
         watched.loaded = this.#load(run, watched).then(() => this.#changed.fire({ run, rewound: true }));
         watched.loaded.catch(() => undefined);
       }
@@ -87,15 +89,19 @@ export class WatchedRuns implements Disposable {
   }
 
   async #load(run: string, watched: Watched): Promise<void> {
-    watched.early = [];
-    const history = await this.server.request(watchRunRequest, { run });
-    if (isRefusal(history)) throw new RunUnavailable(history.refused);
-    const builder = new RunSeriesBuilder();
-    builder.add(history.events);
-    builder.add(watched.early);
-    watched.early = undefined;
-    watched.builder = builder;
-    watched.summary = history.summary;
+    const early: RunEvent[] = [];
+    watched.early = early;
+    try {
+      const history = await this.server.request(watchRunRequest, { run });
+      if (isRefusal(history)) throw new RunUnavailable(history.refused);
+      const builder = new RunSeriesBuilder();
+      builder.add(history.events);
+      builder.add(early);
+      watched.builder = builder;
+      watched.summary = history.summary;
+    } finally {
+      watched.early = undefined;
+    }
   }
 
   dispose(): void {

@@ -10,6 +10,8 @@ const shortestMilliseconds = 250;
 
 interface Watched {
   tail: EventTail;
+  /** Settles once the events that were there at the start have been read. */
+  started: Promise<void>;
   /** Every event so far, those that were not passed on yet included. */
   events: RunEvent[];
   /** Not passed on yet. */
@@ -30,10 +32,13 @@ export class WatchedRuns {
   async watch(path: string): Promise<RunHistory> {
     const { run, summary } = await openRun(path);
     const key = run.directory;
-    let watched = this.#watched.get(key);
-    if (watched === undefined) {
-      watched = this.#follow(key);
-      await watched.tail.start();
+    const watched = this.#watched.get(key) ?? this.#follow(key);
+    try {
+      await watched.started;
+    } catch (error) {
+      // Whoever asks again is to have another try.
+      if (this.#watched.get(key) === watched) this.unwatch(key);
+      throw error;
     }
     // What is in the history is not told again.
     watched.news = [];
@@ -75,7 +80,8 @@ export class WatchedRuns {
       },
       this.onError,
     );
-    const watched: Watched = { tail, events: [], news: [], timer: undefined };
+    // The listener is called only after the first read, when `watched` is there.
+    const watched: Watched = { tail, started: tail.start(), events: [], news: [], timer: undefined };
     this.#watched.set(run, watched);
     return watched;
   }
