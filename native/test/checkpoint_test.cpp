@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <limits>
 
 #include "engine/train/resume.h"
 #include "refusal.h"
@@ -104,24 +105,52 @@ TEST_CASE_FIXTURE(Fixture, "Resuming passes over damaged checkpoints to the newe
   fs::resize_file(checkpoint(3) / "optimizer.safetensors",
                   fs::file_size(checkpoint(3) / "optimizer.safetensors") - 1);
   std::ofstream(checkpoint(4) / "state.json") << "{";
-  const auto point = find_resume_point(store, tensors);
+  const auto point = load_resume_point(store, tensors, *backend);
   REQUIRE(point);
   CHECK(point->state.step == 1);
+  CHECK(first() == 1);
   REQUIRE(point->damaged.size() == 3);
-  CHECK(point->damaged[0].find("step-4/state.json") != std::string::npos);
-  CHECK(point->damaged[1].find("step-3/optimizer.safetensors") != std::string::npos);
-  CHECK(point->damaged[2].find("step-2/model.safetensors") != std::string::npos);
+  CHECK(point->damaged[0].reason.find("step-4/state.json") != std::string::npos);
+  CHECK(point->damaged[1].reason.find("step-3/optimizer.safetensors") != std::string::npos);
+  CHECK(point->damaged[2].reason.find("step-2/model.safetensors") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(
     Fixture,
     "With no whole checkpoint left, resuming says what is wrong with each; with none at all there is none") {
-  CHECK(!find_resume_point(store, tensors));
+  CHECK(!load_resume_point(store, tensors, *backend));
   save(1);
   fs::remove(checkpoint(1) / "optimizer.safetensors");
-  const std::string message = refusal([&] { find_resume_point(store, tensors); });
+  const std::string message = refusal([&] { load_resume_point(store, tensors, *backend); });
   CHECK(message.find("none of the run's checkpoints can be read") != std::string::npos);
   CHECK(message.find("step-1/optimizer.safetensors: cannot open") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "A checkpoint whose numbers cannot be loaded is passed over, and nothing is deleted") {
+  for (const std::int64_t step : {1, 2, 3}) save(step);
+  fill(std::numeric_limits<float>::infinity());
+  RunState state;
+  state.step = 4;
+  state.plan = nlohmann::json::object();
+  store.save(4, tensors, state.json(), *backend, {});
+  const auto point = load_resume_point(store, tensors, *backend);
+  REQUIRE(point);
+  CHECK(point->state.step == 3);
+  CHECK(first() == 3);
+  REQUIRE(point->damaged.size() == 1);
+  CHECK(point->damaged[0].reason.find("holds inf at element 0") != std::string::npos);
+  CHECK(store.steps() == Steps{1, 2, 3, 4});
+}
+
+TEST_CASE_FIXTURE(Fixture, "What is set aside is no checkpoint any more, but is all still there") {
+  for (int again = 0; again < 2; ++again) {
+    save(5);
+    const auto aside = store.set_aside(5);
+    CHECK(aside.filename() == (again == 0 ? "damaged-step-5" : "damaged-step-5-2"));
+    CHECK(fs::exists(aside / "model.safetensors"));
+    CHECK(store.steps().empty());
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "A checkpoint of another model does not fit") {

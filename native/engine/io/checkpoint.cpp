@@ -112,4 +112,18 @@ void CheckpointStore::remove(std::int64_t step) {
   if (error) throw FileError(fmt::format("{}: cannot remove: {}", directory.string(), error.message()));
 }
 
+std::filesystem::path CheckpointStore::set_aside(std::int64_t step) {
+  auto aside = directory_ / fmt::format("damaged-step-{}", step);
+  for (int again = 2; std::filesystem::exists(aside); ++again) {
+    aside = directory_ / fmt::format("damaged-step-{}-{}", step, again);
+  }
+  std::error_code error;
+  std::filesystem::rename(path_of(step), aside, error);
+  if (error) {
+    throw FileError(
+        fmt::format("{}: cannot rename to {}: {}", path_of(step).string(), aside.string(), error.message()));
+  }
+  return aside;
+}
+
 }  // namespace ziptie

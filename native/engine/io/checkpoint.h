@@ -42,6 +42,9 @@ class CheckpointStore {
   void load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend) const;
 
   void remove(std::int64_t step);
+  /// Gives a checkpoint that cannot be read a name that `steps` knows nothing of, `damaged-step-N`, and
+  /// returns its path: it is for people to judge, and nothing of it is lost. @throws FileError
+  std::filesystem::path set_aside(std::int64_t step);
 
  private:
   std::filesystem::path directory_;

@@ -31,10 +31,13 @@ double Optimizer::gradient_norm() {
   return std::sqrt(squares);
 }
 
-bool Optimizer::weights_are_finite() {
-  return std::all_of(parameters_.begin(), parameters_.end(), [&](const Parameter& parameter) {
-    return std::isfinite(backend_.squared_norm(parameter.value));
-  });
+std::optional<std::string> Optimizer::not_finite() {
+  for (const auto& tensors : {weights(), state()}) {
+    for (const NamedTensor& tensor : tensors) {
+      if (!std::isfinite(backend_.squared_norm(tensor.value))) return tensor.name;
+    }
+  }
+  return std::nullopt;
 }
 
 void Optimizer::update(std::int64_t step, double learning_rate, double gradient_scale) {

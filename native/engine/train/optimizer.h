@@ -1,5 +1,7 @@
 #pragma once
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/io/tensor_transfer.h"
@@ -20,8 +22,9 @@ class Optimizer {
   void zero_gradients();
   /// The L2 norm of all gradients together; not finite when one of them is not.
   double gradient_norm();
-  /// Whether every trained weight is a finite number.
-  bool weights_are_finite();
+  /// The name of the first trained weight or moment, as in `weights` and `state`, that holds a number which
+  /// is not finite.
+  std::optional<std::string> not_finite();
   /// One step. `step` counts from 1; gradients are multiplied by `gradient_scale` first.
   void update(std::int64_t step, double learning_rate, double gradient_scale);
 

@@ -40,7 +40,8 @@ nlohmann::json RunState::json() const {
           {"plan", plan}};
 }
 
-std::optional<ResumePoint> find_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors) {
+std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors,
+                                             Backend& backend) {
   const auto steps = store.steps();
   ResumePoint point;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
@@ -51,15 +52,18 @@ std::optional<ResumePoint> find_resume_point(const CheckpointStore& store, const
         throw FileError(
             fmt::format("{}: state.json is of step {}", store.path_of(*step).string(), point.state.step));
       }
+      store.load(*step, tensors, backend);
       return point;
     } catch (const FileError& error) {
-      point.damaged.push_back(error.what());
+      point.damaged.push_back({*step, error.what()});
     }
   }
   if (point.damaged.empty()) return std::nullopt;
+  std::vector<std::string> reasons;
+  for (const auto& damaged : point.damaged) reasons.push_back(damaged.reason);
   throw RunError(fmt::format(
       "none of the run's checkpoints can be read, so it cannot be resumed; delete {} to begin again. {}",
-      store.path_of(steps.back()).parent_path().string(), fmt::join(point.damaged, "; ")));
+      store.path_of(steps.back()).parent_path().string(), fmt::join(reasons, "; ")));
 }
 
 void verify_inputs(const Plan& plan) {

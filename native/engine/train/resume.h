@@ -21,13 +21,18 @@ struct RunState {
 
 struct ResumePoint {
   RunState state;
-  std::vector<std::string> damaged;  ///< newer checkpoints that could not be read, and why
+  struct Damaged {
+    std::int64_t step;
+    std::string reason;
+  };
+  std::vector<Damaged> damaged;  ///< newer checkpoints that could not be loaded, the newest first
 };
 
-/// The newest checkpoint that is whole; newer, damaged ones are named. Nothing when there has never been a
-/// checkpoint.
-/// @throws RunError when there are checkpoints and none is whole
-std::optional<ResumePoint> find_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors);
+/// Loads the newest checkpoint that can be loaded into `tensors`; newer, damaged ones are named and left as
+/// they are. Nothing when there has never been a checkpoint.
+/// @throws RunError when there are checkpoints and none can be loaded; the tensors then hold anything
+std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors,
+                                             Backend& backend);
 
 /// Reads every input of the plan and compares its SHA-256. @throws RunError naming those that changed or are
 /// gone

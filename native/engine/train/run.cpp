@@ -105,21 +105,19 @@ RunOutcome Run::carry_out() {
 }
 
 void Run::resume() {
-  const auto point = find_resume_point(store_, tensors_);
+  const auto point = load_resume_point(store_, tensors_, *device_.backend);
   if (!point) return;
   verify_same_plan(point->state, plan_);
-  for (const std::string& damage : point->damaged) {
-    warn(fmt::format("A damaged checkpoint is passed over: {}", damage));
-  }
-  // Those beyond this one are damaged, and would be taken for the newest when old ones are deleted.
-  for (const std::int64_t step : store_.steps()) {
-    if (step > point->state.step) store_.remove(step);
-  }
-  store_.load(point->state.step, tensors_, *device_.backend);
   const nlohmann::json plan = state_.plan;
   state_ = point->state;
   state_.plan = plan;
   attempted_step_ = saved_step_ = state_.step;
+  // Under their names they would be taken for the newest when old ones are deleted. Only now that an older
+  // one is known to serve.
+  for (const auto& damaged : point->damaged) {
+    warn(fmt::format("The damaged checkpoint {} is passed over and kept as {}: {}", damaged.step,
+                     store_.set_aside(damaged.step).string(), damaged.reason));
+  }
 }
 
 void Run::announce() {
@@ -222,13 +220,13 @@ void Run::evaluate() {
 }
 
 void Run::save_checkpoint() {
-  // The last update may have overflowed, which no loss has shown yet; such weights must not take a good
-  // checkpoint's place.
-  if (!trainer_->optimizer().weights_are_finite()) {
+  // The last update may have overflowed, which no loss has shown yet; such weights, or moments, which no
+  // engine would load again, must not take a good checkpoint's place.
+  if (const auto overflown = trainer_->optimizer().not_finite()) {
     throw RunError(fmt::format(
-        "a weight is not a finite number after step {}; no checkpoint is written of it. Lower the "
-        "learning rate, or warm up longer",
-        state_.step));
+        "'{}' holds a number that is not finite after step {}, so no checkpoint is written of it. "
+        "Lower the learning rate or max_grad_norm, or warm up longer.",
+        *overflown, state_.step));
   }
   store_.save(state_.step, tensors_, state_.json(), *device_.backend, plan_.save_total_limit);
   saved_step_ = state_.step;
