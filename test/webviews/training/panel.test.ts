@@ -261,6 +261,16 @@ describe("charts", () => {
     await panel.screenshot("overlay");
   });
 
+  test("runs that the host leaves out are asked for once and then given up", async () => {
+    panel = await PanelPage.open(browser, server, {
+      state: { overlay: ["/project/runs/sft-2", "/project/runs/base-1"] },
+    });
+    for (let round = 0; round < 3; round++) await panel.send(snapshot());
+    const asked = (await panel.sent()).filter(({ type }) => type === "overlay");
+    expect(asked).toEqual([{ type: "overlay", runs: ["/project/runs/sft-2", "/project/runs/base-1"] }]);
+    expect(await panel.state()).toMatchObject({ overlay: [] });
+  });
+
   test("smoothing, log scale, zoom and overlay come back after a reload", async () => {
     const saved = {
       primary: "/project/runs/sft-3",

@@ -35,6 +35,8 @@ const post = (message: TrainingPanelOutput) => vscode.postMessage(message);
 let runs: RunColumns[] = [];
 let available: RunSummary[] = [];
 let answered = false;
+/** Whether the host has been asked for the runs that were laid over before a reload. */
+let restored = false;
 let failure: string | undefined;
 
 const withPrimary = (act: (run: string) => void) => () => {
@@ -179,15 +181,15 @@ function receive(message: TrainingPanelInput): void {
         return columns;
       });
       save({ primary: message.primary });
+      const shown = runs.map(({ summary }) => summary.run).filter((run) => run !== message.primary);
+      // After a reload the host knows only the panel's own run. It is asked once: what it then leaves out cannot be shown.
+      if (!restored && !saved.overlay.every((run) => shown.includes(run))) {
+        post({ type: "overlay", runs: saved.overlay });
+      } else save({ overlay: shown });
+      restored = true;
       show();
       charts.setRuns(runs);
       charts.setView(saved.view);
-      // After a reload the host knows only the panel's own run.
-      const missing = saved.overlay.filter((run) => available.some((each) => each.run === run));
-      const isShown = (run: string) => runs.some(({ summary }) => summary.run === run);
-      if (!missing.every(isShown)) {
-        post({ type: "overlay", runs: missing });
-      }
       break;
     }
     case "append": {
