@@ -36,8 +36,12 @@ export class TrainingPanel implements Disposable {
   #sentAvailable = "";
   #overlay: string[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Grows with every snapshot, so that one that was overtaken while its runs were loading is not sent. */
+  /**
+   * Grows with every snapshot and when the page goes, so that one that was overtaken, hidden or closed while its runs were
+   * loading is not sent.
+   */
   #snapshot = 0;
+  #disposed = false;
 
   constructor(
     readonly panel: WebviewPanel,
@@ -59,7 +63,9 @@ export class TrainingPanel implements Disposable {
       webview.onDidReceiveMessage((message: unknown) => void this.#receive(message)),
       panel.onDidChangeViewState(() => {
         // A hidden page is thrown away by the editor; its successor says that it is ready.
-        if (!panel.visible) this.#sent.clear();
+        if (panel.visible) return;
+        this.#snapshot++;
+        this.#sent.clear();
       }),
       watched.onDidChange(({ run, rewound }) => {
         if (!this.#sent.has(run)) return;
@@ -138,6 +144,7 @@ export class TrainingPanel implements Disposable {
   }
 
   async #sendSnapshot(): Promise<void> {
+    if (this.#disposed) return;
     const snapshot = ++this.#snapshot;
     const wanted = [this.primary, ...this.#overlay];
     for (const run of [...this.#acquired].filter((run) => !wanted.includes(run))) {
@@ -151,8 +158,8 @@ export class TrainingPanel implements Disposable {
         return this.watched.acquire(run).then(
           () => undefined,
           (error: unknown) => {
-            this.#acquired.delete(run);
-            this.watched.release(run);
+            // Not twice: the panel may have been closed, or the run taken off it, in the meantime.
+            if (this.#acquired.delete(run)) this.watched.release(run);
             return { run, message: messageOf(error) };
           },
         );
@@ -210,6 +217,8 @@ export class TrainingPanel implements Disposable {
   }
 
   dispose(): void {
+    this.#disposed = true;
+    this.#snapshot++;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     for (const disposable of this.#disposables) disposable.dispose();
     for (const run of this.#acquired) this.watched.release(run);
