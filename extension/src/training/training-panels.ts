@@ -20,7 +20,8 @@ export class TrainingPanels implements Disposable {
       deserializeWebviewPanel: async (panel: WebviewPanel, state: unknown) => {
         const primary =
           typeof state === "object" && state !== null && "primary" in state ? state.primary : undefined;
-        if (typeof primary === "string") this.#adopt(panel, primary);
+        // The run may have been opened before its old panel came back.
+        if (typeof primary === "string" && !this.#panels.has(primary)) this.#adopt(panel, primary);
         else panel.dispose();
       },
     });
@@ -41,7 +42,7 @@ export class TrainingPanels implements Disposable {
     this.#panels.set(run, training);
     panel.onDidDispose(() => {
       training.dispose();
-      this.#panels.delete(run);
+      if (this.#panels.get(run) === training) this.#panels.delete(run);
     });
     void commands.executeCommand("setContext", "ziptie.panelOpen", true);
   }
