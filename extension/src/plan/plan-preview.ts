@@ -52,8 +52,16 @@ export class PlanPreview implements TextDocumentContentProvider, Disposable {
     ];
   }
 
-  provideTextDocumentContent(page: Uri): string {
-    return this.#pages.get(page.toString()) ?? "";
+  /** A page that is not known, because its window was reloaded or the editor had let it go, is made from its config again. */
+  async provideTextDocumentContent(page: Uri): Promise<string> {
+    const known = this.#pages.get(page.toString());
+    if (known !== undefined) return known;
+    const config = Uri.parse(page.query, true);
+    const answer = await this.server.request(planRequest, { uri: config.toString() });
+    if (isRefusal(answer)) return answer.refused;
+    const text = planDocument(basename(config.path), answer, this.formats, l10n.t);
+    this.#pages.set(page.toString(), text);
+    return text;
   }
 
   async show(config: Uri): Promise<void> {
