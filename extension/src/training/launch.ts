@@ -24,6 +24,8 @@ type Answer = StartedRun | AlreadyRunning | Refusal;
 
 /** What a launch does once it knows the run: the panel that shows it, the way to stop one that is in the way. */
 export interface LaunchActions {
+  /** This window has started or resumed a run. */
+  started(run: string): void;
   open(run: string): void;
   stop(run: string): Promise<void>;
 }
@@ -45,7 +47,8 @@ export class Launcher {
       void window.showErrorMessage(l10n.t("Training needs files on a disk; {0} is not one.", name));
       return;
     }
-    await this.#launch(config.toString(), l10n.t("Preparing {0}", name), async (report, token) => {
+    const title = l10n.t("Preparing {0}", name);
+    await this.#launch(config.toString(), title, true, async (report, token) => {
       if (!(await saveConfig(config))) return undefined;
       const workDoneToken = randomUUID();
       const progress = await this.server.onWorkDoneProgress(workDoneToken, report);
@@ -63,14 +66,16 @@ export class Launcher {
 
   async resume(run: string): Promise<void> {
     if (!(await this.#isTrusted())) return;
-    await this.#launch(run, l10n.t("Resuming {0}", basename(run)), (_report, token) =>
-      this.server.request(resumeRunRequest, { run }, token),
+    // Takes a moment, and the server does not stop halfway: a Cancel button would promise what is not kept.
+    await this.#launch(run, l10n.t("Resuming {0}", basename(run)), false, () =>
+      this.server.request(resumeRunRequest, { run }),
     );
   }
 
   async #launch(
     key: string,
     title: string,
+    cancellable: boolean,
     ask: (
       report: (value: { message?: string; percentage?: number }) => void,
       token: CancellationToken,
@@ -80,7 +85,7 @@ export class Launcher {
     this.#launching.add(key);
     try {
       const answer = await window.withProgress(
-        { location: ProgressLocation.Notification, title, cancellable: true },
+        { location: ProgressLocation.Notification, title, cancellable },
         (progress, token) => {
           let percentage = 0;
           return ask((value) => {
@@ -107,6 +112,7 @@ export class Launcher {
     } else if ("alreadyRunning" in answer) {
       void this.#offerRunning(answer.alreadyRunning);
     } else {
+      this.actions.started(answer.run);
       this.actions.open(answer.run);
     }
   }
