@@ -1,5 +1,5 @@
 import type { CancellationToken, Disposable, LogOutputChannel } from "vscode";
-import { EventEmitter, l10n, window, workspace } from "vscode";
+import { EventEmitter, l10n, window } from "vscode";
 import type {
   LanguageClient,
   WorkDoneProgressBegin,
@@ -109,7 +109,6 @@ export class ServerConnection implements Disposable {
         documentSelector,
         outputChannel: this.log,
         revealOutputChannelOn: RevealOutputChannelOn.Never,
-        initializationOptions: { trusted: workspace.isTrusted },
         errorHandler: {
           error: (_error, _message, count) => ({
             action: (count ?? 0) <= 3 ? ErrorAction.Continue : ErrorAction.Shutdown,
