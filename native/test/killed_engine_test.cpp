@@ -20,8 +20,9 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Starts the engine with its output in `log`; `file_limit` bounds every file that it writes, like a full
-/// disk.
-pid_t start(std::vector<std::string> arguments, const fs::path& log, rlim_t file_limit = RLIM_INFINITY) {
+/// disk, and `memory_limit` its address space, of which every thread's stack takes some.
+pid_t start(std::vector<std::string> arguments, const fs::path& log, rlim_t file_limit = RLIM_INFINITY,
+            rlim_t memory_limit = RLIM_INFINITY) {
   arguments.insert(arguments.begin(), ZIPTIE_ENGINE);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -34,6 +35,10 @@ pid_t start(std::vector<std::string> arguments, const fs::path& log, rlim_t file
     if (file_limit != RLIM_INFINITY) {
       const rlimit limit = {file_limit, file_limit};
       ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    if (memory_limit != RLIM_INFINITY) {
+      const rlimit limit = {memory_limit, memory_limit};
+      ::setrlimit(RLIMIT_AS, &limit);
     }
     ::execv(argv[0], argv.data());
     ::_exit(127);
@@ -234,4 +239,13 @@ TEST_CASE_FIXTURE(Fixture, "Prompts are continued line by line, and a bad line i
     CHECK(call(generate, bad) == 1);
     CHECK_MESSAGE(file_text(bad).find(prompts + message) != std::string::npos, file_text(bad));
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "More threads than the system gives end the run with its reason") {
+  plan["threads"] = 4096;
+  const auto path = write_plan("crowded");
+  CHECK(wait_for(start({"train", path.string()}, log, RLIM_INFINITY, rlim_t{2} << 30)) == 1);
+  const auto last = read_events(directory / "crowded").back();
+  CHECK(last["event"] == "run_failed");
+  CHECK(last["reason"].get<std::string>().find("of 4096 threads could be started") != std::string::npos);
 }

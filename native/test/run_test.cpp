@@ -154,6 +154,16 @@ TEST_CASE_FIXTURE(Fixture, "Two runs never mix in one directory") {
   CHECK(read_events(run).back()["event"] == "run_finished");
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "A directory that has lost its events but not its checkpoints is no place for a new run") {
+  carry_out(plan, false, 4);
+  fs::remove(run / "events.jsonl");
+  CHECK(refusal([&] { carry_out(plan); }).find("there are checkpoints of a run in this directory already") !=
+        std::string::npos);
+  CHECK(fs::exists(run / "checkpoints/step-4/state.json"));
+  CHECK(carry_out(plan, true).step == 12);
+}
+
 TEST_CASE("A lock names its process and outlives neither it nor another process of the same number") {
   const TemporaryDirectory directory;
   const auto path = directory / "run.lock";

@@ -271,13 +271,19 @@ void Run::warn(const std::string& message) {
   control_.log(fmt::format("warning: {}", message));
 }
 
-/// @throws RunError when the directory's events forbid to begin
+/// @throws RunError when the directory's events or checkpoints forbid to begin
 void check_may_begin(const std::filesystem::path& output, bool resume) {
   const EventSummary events = summarize_events(output / "events.jsonl");
   if (events.started && !resume) {
     throw RunError(fmt::format(
         "{}: there is a run in this directory already; continue it with --resume, or choose another "
         "output",
+        output.string()));
+  }
+  if (!resume && !CheckpointStore(output).steps().empty()) {
+    throw RunError(fmt::format(
+        "{}: there are checkpoints of a run in this directory already; continue it with --resume, or choose "
+        "another output",
         output.string()));
   }
   if (events.finished && resume) {

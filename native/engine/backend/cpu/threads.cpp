@@ -1,7 +1,10 @@
 #include "engine/backend/cpu/threads.h"
 
+#include <fmt/core.h>
 #include <immintrin.h>
 #include <omp.h>
+
+#include <system_error>
 
 namespace ziptie::cpu {
 
@@ -24,10 +27,23 @@ class OneDnnAlone {
 }  // namespace
 
 Threads::Threads(int count) {
-  for (int thread = 1; thread < count; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  try {
+    for (int thread = 1; thread < count; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  } catch (const std::system_error& error) {
+    const auto started = workers_.size();
+    end_workers();
+    throw std::system_error(
+        error.code(), fmt::format("only {} of {} threads could be started; set fewer", started + 1, count));
+  } catch (...) {
+    // No destructor will run, and the workers would be waited for for ever.
+    end_workers();
+    throw;
+  }
 }
 
-Threads::~Threads() {
+Threads::~Threads() { end_workers(); }
+
+void Threads::end_workers() {
   ending_ = true;
   ++jobs_;
   jobs_.notify_all();

@@ -16,6 +16,7 @@ namespace ziptie::cpu {
 /// does not get to run takes none.
 class Threads {
  public:
+  /// @throws std::system_error when the system gives no more threads
   explicit Threads(int count);
   ~Threads();
   Threads(const Threads&) = delete;
@@ -51,6 +52,7 @@ class Threads {
 
   void run_erased(std::int64_t tasks, const void* task, Invoke invoke) const;
   void work(int thread) const;
+  void end_workers();
   void take_tasks(int thread) const;
 
   std::vector<std::jthread> workers_;
