@@ -24,6 +24,7 @@ void stop_on_signals() {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
   // A closed terminal or log must not end a run.
+  std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   // A limit on the size of files is an error like a full disk, not a reason to die.
   std::signal(SIGXFSZ, SIG_IGN);

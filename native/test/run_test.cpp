@@ -128,6 +128,15 @@ TEST_CASE_FIXTURE(Fixture, "Stopped and resumed, a run goes on as if nothing had
   }
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "Stopped during its last evaluation, a run is not finished until resuming has done it") {
+  CHECK(carry_out(plan, false, 12).stopped);
+  CHECK(!fs::exists(run / "model"));
+  const RunOutcome outcome = carry_out(plan, true);
+  CHECK(!outcome.stopped);
+  CHECK(outcome.evaluation_loss);
+}
+
 TEST_CASE_FIXTURE(Fixture, "Without a checkpoint, resuming begins again") {
   carry_out(plan, false, 0);
   CHECK(!fs::exists(run / "checkpoints/step-0"));

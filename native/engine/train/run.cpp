@@ -101,7 +101,8 @@ RunOutcome Run::carry_out() {
   if (control_.resume) resume();
   announce();
   train();
-  return finish(state_.step < plan_.schedule.steps);
+  // A stop may also come during the evaluation after the last step, which resuming then does.
+  return finish(state_.step < plan_.schedule.steps || evaluation_is_due());
 }
 
 void Run::resume() {

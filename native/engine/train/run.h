@@ -17,7 +17,7 @@ class RunError : public std::runtime_error {
 };
 
 struct RunOutcome {
-  bool stopped = false;  ///< on request, before the last step
+  bool stopped = false;  ///< on request, before the last step or its evaluation
   std::int64_t step = 0;
   std::optional<double> loss, evaluation_loss;
   std::filesystem::path output;  ///< what was trained; empty when stopped
