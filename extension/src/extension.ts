@@ -32,6 +32,7 @@ export function activate(context: ExtensionContext): void {
     openConfig: (run) => runs.openConfig(run),
   });
   const launcher = new Launcher(server, {
+    started: (run) => list.started(run),
     open: (run) => panels.open(run),
     stop: (run) => runs.stop(run),
   });

@@ -26,6 +26,11 @@ export class RunList implements Disposable {
   readonly onDidChange = this.#changed.event;
   readonly #ended = new EventEmitter<RunEnded>();
   readonly onDidEnd = this.#ended.event;
+  #loaded = false;
+  /** Runs this window has started and not yet seen. */
+  readonly #awaited = new Set<string>();
+  /** Runs that had ended when they were first seen; if this window started them, nobody has been told. */
+  readonly #endedUnseen = new Set<string>();
 
   constructor(private readonly server: ServerConnection) {
     server.onNotification(runsChangedNotification, ({ runs }) => this.#replace(runs));
@@ -38,6 +43,13 @@ export class RunList implements Disposable {
 
   get(run: string): RunSummary | undefined {
     return this.#runs.find((summary) => summary.run === run);
+  }
+
+  /** Says that this window has started a run: its end is told even if the run was over before it was ever seen going on. */
+  started(run: string): void {
+    const seen = this.get(run);
+    if (seen === undefined) this.#awaited.add(run);
+    else if (this.#endedUnseen.delete(run)) this.#ended.fire({ run: seen, before: "preparing" });
   }
 
   async refresh(): Promise<void> {
@@ -57,8 +69,15 @@ export class RunList implements Disposable {
     this.#changed.fire();
     for (const run of this.#runs) {
       const old = before.get(run.run);
-      if (old !== undefined && isActive(old) && !isActive(run)) this.#ended.fire({ run, before: old.state });
+      const awaited = this.#awaited.delete(run.run);
+      if (old === undefined && !isActive(run)) {
+        if (awaited) this.#ended.fire({ run, before: "preparing" });
+        else if (this.#loaded) this.#endedUnseen.add(run.run);
+      } else if (old !== undefined && isActive(old) && !isActive(run)) {
+        this.#ended.fire({ run, before: old.state });
+      }
     }
+    this.#loaded = true;
   }
 
   dispose(): void {
