@@ -16,7 +16,7 @@ import { isAnalysed, kindOf } from "./document-kinds";
 import { pathOfUri } from "./open-documents";
 
 /** Milliseconds without a keystroke before a document is checked. */
-const quiet = { config: 50, analysed: 150 };
+const quiet = { config: 50, analysed: 75 };
 
 /** Publishes what is wrong with every open document, shortly after it was opened or changed. */
 export function register(context: ServerContext): void {

@@ -193,6 +193,15 @@ describe("code actions", () => {
 describe.skipIf(!existsSync(join(example, "tokenizer/tokenizer.json")))("with the example project", () => {
   const origin = { line: 0, character: 0 };
 
+  test("do not stand on a run's own copy of its config", async () => {
+    const folder = workspace({ ...base, "runs/a-1/run.json": "{}", "mine/config.ziptie.yaml": minimal });
+    const session = await Session.start({ enabled: ["codeLens"], folder });
+    const copy = await session.open("runs/a-1/config.ziptie.yaml", minimal, "yaml");
+    const own = await session.open("mine/config.ziptie.yaml", minimal, "yaml");
+    expect(await session.codeLenses(copy)).toEqual([]);
+    expect(await session.codeLenses(own)).not.toEqual([]);
+  });
+
   test("code lenses start a config, show its plan and say what it comes to", async () => {
     const session = await Session.start({ enabled: ["codeLens"], folder: example });
     const uri = await session.open(
