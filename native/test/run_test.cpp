@@ -210,6 +210,7 @@ TEST_CASE_FIXTURE(Fixture, "A loss that is no number stops the run before it spo
   CHECK(last["reason"] == message);
   const int step = last["step"];
   CHECK(message.find("is not a finite number at step " + std::to_string(step)) != std::string::npos);
+  CHECK(message.find("The checkpoint of step " + std::to_string(step - 1) + " is kept") != std::string::npos);
   const auto steps = events_named(run, "step");
   CHECK(steps.back()["step"] == step);
   CHECK((steps.back()["loss"].is_null() || steps.back()["grad_norm"].is_null()));

@@ -179,10 +179,12 @@ void Run::take_step(std::int64_t step) {
   }
   if (!finite || step % plan_.logging_steps == 0 || step == plan_.schedule.steps) log_step(result, seconds);
   if (!finite) {
-    throw RunError(fmt::format(
-        "{} is not a finite number at step {}; the weights are as step {} left them. Lower the learning "
-        "rate or max_grad_norm, or warm up longer",
-        std::isfinite(result.loss) ? "the gradient" : "the loss", step, step - 1));
+    throw RunError(
+        fmt::format("{} is not a finite number at step {}. {}. Lower the learning rate or max_grad_norm, or "
+                    "warm up longer.",
+                    std::isfinite(result.loss) ? "The gradient" : "The loss", step,
+                    saved_step_ > 0 ? fmt::format("The checkpoint of step {} is kept", saved_step_)
+                                    : "No checkpoint had been written yet"));
   }
 }
 
