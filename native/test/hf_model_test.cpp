@@ -278,6 +278,9 @@ TEST_CASE("Adapters of other kinds are refused by their key") {
       {{{"bias", "all"}}, "bias: trained biases are not supported"},
       {{{"rank_pattern", {{"q_proj", 2}}}}, "rank_pattern: is not supported"},
       {{{"modules_to_save", {"lm_head"}}}, "modules_to_save: is not supported"},
+      {{{"init_lora_weights", "pissa_niter_16"}},
+       "init_lora_weights: 'pissa_niter_16' changes the base weights"},
+      {{{"alora_invocation_tokens", {1, 2}}}, "alora_invocation_tokens: is not supported"},
       {{{"target_modules", ".*q_proj"}}, "target_modules: the pattern '.*q_proj' is not supported"},
   };
   for (const auto& [change, message] : cases) {

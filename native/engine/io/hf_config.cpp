@@ -115,22 +115,22 @@ std::vector<std::uint32_t> read_stop_ids(const std::filesystem::path& directory)
 }
 
 void check_config(const LlamaConfig& config) {
-  // Larger than any model there is, and small enough that no product of three of them and a type's size
-  // overflows.
-  constexpr std::int64_t largest = 1 << 24;
-  const auto check = [&](const char* key, std::int64_t value) {
+  // Larger than any model there is, and small enough that the bytes of all its weights, gradients and moments
+  // fit an int64: seven matrices of 2^44 elements in 2^12 layers, 16 bytes each.
+  const auto check = [](const char* key, std::int64_t value, std::int64_t largest) {
     if (value < 1 || value > largest) {
       throw std::invalid_argument(fmt::format("{}: {} is not between 1 and {}", key, value, largest));
     }
   };
-  check("hidden_size", config.hidden_size);
-  check("intermediate_size", config.intermediate_size);
-  check("num_hidden_layers", config.num_hidden_layers);
-  check("num_attention_heads", config.num_attention_heads);
-  check("num_key_value_heads", config.num_key_value_heads);
-  check("head_dim", config.head_dim);
-  check("vocab_size", config.vocab_size);
-  check("max_position_embeddings", config.max_position_embeddings);
+  check("hidden_size", config.hidden_size, 1 << 22);
+  check("intermediate_size", config.intermediate_size, 1 << 22);
+  check("num_hidden_layers", config.num_hidden_layers, 1 << 12);
+  check("num_attention_heads", config.num_attention_heads, 1 << 22);
+  check("num_key_value_heads", config.num_key_value_heads, 1 << 22);
+  check("head_dim", config.head_dim, 1 << 22);
+  check("num_attention_heads · head_dim", config.num_attention_heads * config.head_dim, 1 << 22);
+  check("vocab_size", config.vocab_size, 1 << 24);
+  check("max_position_embeddings", config.max_position_embeddings, 1 << 24);
   if (config.num_attention_heads % config.num_key_value_heads != 0) {
     throw std::invalid_argument(fmt::format("num_key_value_heads: {} does not divide num_attention_heads, {}",
                                             config.num_key_value_heads, config.num_attention_heads));

@@ -47,8 +47,20 @@ AdapterConfig read_adapter_config(const std::filesystem::path& directory) {
   }
   for (const char* key :
        {"modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform", "layer_replication",
-        "exclude_modules", "trainable_token_indices", "target_parameters"}) {
+        "exclude_modules", "trainable_token_indices", "target_parameters", "alora_invocation_tokens"}) {
     if (json.has_value(key) && !json.json()[key].empty()) json.refuse(key, "is not supported");
+  }
+  // PEFT takes what these start from out of the base weights when it loads the adapter; added to the base as
+  // it is, they would give something else without a word.
+  if (json.has_value("init_lora_weights") && json.json()["init_lora_weights"].is_string()) {
+    const std::string start = json.string("init_lora_weights");
+    for (const char* changes_base : {"pissa", "olora", "corda", "loftq"}) {
+      if (start.starts_with(changes_base)) {
+        json.refuse(
+            "init_lora_weights",
+            fmt::format("'{}' changes the base weights; convert the adapter to plain LoRA with PEFT", start));
+      }
+    }
   }
   AdapterConfig config;
   config.r = json.integer("r", 1);
