@@ -119,20 +119,6 @@ export class ServerConnection implements Disposable {
             handled: true,
           }),
         },
-        middleware: {
-          workspace: {
-            // The server reads flat keys: `enginePath` for the setting `ziptie.engine.path`.
-            configuration: async (params, token, next) => {
-              const values = await next(params, token);
-              if (!Array.isArray(values)) return values;
-              return values.map((value, index) =>
-                params.items[index]?.section === "ziptie"
-                  ? { ...value, enginePath: value?.engine?.path ?? "" }
-                  : value,
-              );
-            },
-          },
-        },
       },
     );
     for (const { method, handler } of this.#handlers) client.onNotification(method, handler);
