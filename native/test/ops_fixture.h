@@ -83,6 +83,13 @@ class OpsFixture {
     return made;
   }
 
+  /// What `clip_scale` leaves behind: a norm and a factor.
+  Tensor clip(double norm, double scale) {
+    const Tensor made = allocate(DType::f64, {2});
+    set(made, {norm, scale});
+    return made;
+  }
+
   /// What the tensor holds; f32 as it was rounded.
   Values values(const Tensor& x) const {
     Values wide(x.elements());

@@ -76,7 +76,7 @@ TEST_CASE("a trainable linear layer's gradients") {
   const Tensor x = f.random({tokens, in}), weight = f.random({out, in}), slope = f.random({tokens, out});
   const Tensor y = f.poisoned({tokens, out}), gradient_x = f.poisoned({tokens, in});
   const Accumulated gradient_weight(f, {out, in});
-  const Linear linear{weight, gradient_weight.tensor, {}, {}, {}};
+  const Linear linear{.weight = weight, .gradient = gradient_weight.tensor};
   const auto loss = [&] {
     f.backend->linear_forward(x, linear, {}, y, {});
     return f.weighted_sum(y, slope);
@@ -91,7 +91,8 @@ TEST_CASE("a wide trainable linear layer's weight gradient is slopeᵀ x") {
   const std::int64_t tokens = 9, in = 2100, out = 2060;  // enough tiles that the rows are not cut
   const Tensor x = f.random({tokens, in}), slope = f.random({tokens, out});
   const Accumulated gradient(f, {out, in});
-  f.backend->linear_backward(x, {f.zeros({out, in}), gradient.tensor, {}, {}, {}}, {}, {}, slope, {});
+  f.backend->linear_backward(x, {.weight = f.zeros({out, in}), .gradient = gradient.tensor}, {}, {}, slope,
+                             {});
   const Values a = f.values(slope), b = f.values(x);
   Values expected(out * in, 0.0);
   for (std::int64_t t = 0; t < tokens; ++t)
@@ -117,7 +118,8 @@ TEST_CASE("the gradients of a frozen linear layer with adapters, with and withou
           gradient_other_b(f, {5, other_r});
       const std::vector<Lora> adapters{{1, b, gradient_b.tensor, 0.7, 3},
                                        {6, other_b, gradient_other_b.tensor, 1.3, 4}};
-      const Linear linear{weight, {}, adapters, a, gradient_a.tensor};
+      const Linear linear{
+          .weight = weight, .adapters = adapters, .lora_a = a, .gradient_lora_a = gradient_a.tensor};
       const Dropout dropout{probability, 99};
       const Tensor y = f.poisoned({tokens, out}), hidden = f.poisoned({tokens, r + other_r});
       const Tensor gradient_x = f.poisoned({tokens, in});
@@ -136,7 +138,9 @@ TEST_CASE("the gradients of a frozen linear layer with adapters, with and withou
       // Without a gradient for x, the adapters' are the same.
       loss();
       const Accumulated again(f, {r + other_r, in});
-      f.backend->linear_backward(x, {weight, {}, adapters, a, again.tensor}, dropout, hidden, slope, {});
+      f.backend->linear_backward(
+          x, {.weight = weight, .adapters = adapters, .lora_a = a, .gradient_lora_a = again.tensor}, dropout,
+          hidden, slope, {});
       CHECK(relative_error(f.values(again.added()), f.values(added)) < 1e-12);
     }
 }
@@ -214,10 +218,10 @@ TEST_CASE("the head's gradients, scaled") {
     const Tensor targets = f.indices(f.random_indices(rows, static_cast<std::uint32_t>(vocab)));
     const Tensor gradient_x = f.poisoned({rows, hidden});
     const Accumulated gradient_weight(f, {vocab, hidden});
-    f.backend->head_cross_entropy(x, {weight, gradient_weight.tensor, {}, {}, {}}, targets, scale, losses,
-                                  gradient_x);
+    f.backend->head_cross_entropy(x, {.weight = weight, .gradient = gradient_weight.tensor}, {}, targets,
+                                  scale, losses, gradient_x);
     const auto loss = [&] {
-      f.backend->head_cross_entropy(x, {weight, {}, {}, {}, {}}, targets, 1, losses, {});
+      f.backend->head_cross_entropy(x, {.weight = weight}, {}, targets, 1, losses, {});
       return scale * f.backend->sum(losses);
     };
     f.check_gradient("x", loss, x, gradient_x);
@@ -231,8 +235,8 @@ TEST_CASE("the head's gradients do not depend on how rows fall into chunks") {
   const Tensor x = f.random({rows, hidden}), weight = f.random({vocab, hidden}), losses = f.poisoned({rows});
   const auto ids = f.random_indices(rows, vocab);
   const Tensor gradient_x = f.poisoned({rows, hidden}), gradient_weight = f.zeros({vocab, hidden});
-  f.backend->head_cross_entropy(x, {weight, gradient_weight, {}, {}, {}}, f.indices(ids), 1, losses,
-                                gradient_x);
+  f.backend->head_cross_entropy(x, {.weight = weight, .gradient = gradient_weight}, {}, f.indices(ids), 1,
+                                losses, gradient_x);
 
   const Values all = f.values(x);
   Values slopes, separate;
@@ -241,7 +245,7 @@ TEST_CASE("the head's gradients do not depend on how rows fall into chunks") {
     const Tensor part =
         f.tensor({100, hidden}, Values(all.begin() + first * hidden, all.begin() + (first + 100) * hidden));
     const Tensor part_losses = f.poisoned({100}), part_slopes = f.poisoned({100, hidden});
-    f.backend->head_cross_entropy(part, {weight, sum, {}, {}, {}},
+    f.backend->head_cross_entropy(part, {.weight = weight, .gradient = sum}, {},
                                   f.indices({ids.begin() + first, ids.begin() + first + 100}), 1, part_losses,
                                   part_slopes);
     for (const double value : f.values(part_losses)) separate.push_back(value);

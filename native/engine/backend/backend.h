@@ -46,8 +46,13 @@ class Buffer {
 
 struct AdamwStep {
   double learning_rate, beta1, beta2, epsilon, weight_decay;
-  std::int64_t step;      ///< counts from 1
-  double gradient_scale;  ///< multiplied into the gradient first (clipping)
+  std::int64_t step;  ///< counts from 1
+};
+
+/// AdamW's moments in 8 bits, in blocks of 256 elements (bitsandbytes' blockwise state).
+struct Adamw8State {
+  Tensor first, second;  ///< u8, the parameter's shape: indices into the signed and the unsigned dynamic map
+  Tensor first_absmax, second_absmax;  ///< f32 [⌈elements / 256⌉]
 };
 
 /// Inverted dropout with a counter-based generator: element (row, column) of stream s depends on (key, s,
@@ -67,13 +72,40 @@ struct Lora {
   std::uint32_t stream = 0;  ///< its dropout's stream
 };
 
-/// y = x weightᵀ + adapters. Projections of one input (q, k, v; gate, up) are one weight, laid end to end.
+/// Frozen rows of a weight in 4 bits, as bitsandbytes lays them out: NF4 in blocks of 64 over the flattened
+/// row-major [rows, in] matrix, even element in the high nibble.
+struct Nf4 {
+  std::int64_t first_output = 0;  ///< the row of the whole weight that these begin at
+  std::int64_t rows = 0;
+  Tensor codes;   ///< u8 [⌈rows · in / 2⌉]
+  Tensor absmax;  ///< [blocks]: f32, or with double quantisation u8 indices into the signed dynamic map
+  Tensor nested_absmax;  ///< f32 [⌈blocks / 256⌉]; absent without double quantisation
+  Tensor nested_offset;  ///< f32 [1]; absent without double quantisation
+};
+
+/// y = x weightᵀ + bias + adapters. Projections of one input (q, k, v; gate, up) are one weight, laid end to
+/// end.
 struct Linear {
-  Tensor weight;                   ///< [out, in]
-  std::optional<Tensor> gradient;  ///< same shape; backward adds to it; absent when frozen
-  std::span<const Lora> adapters;
-  Tensor lora_a;           ///< [Σ r, in]: the adapters' A matrices in their order
-  Tensor gradient_lora_a;  ///< same shape; backward adds to it
+  Tensor weight = {};  ///< [out, in], of the op's type or, where frozen, bf16; `data` is null when quantised
+  std::span<const Nf4> quantized =
+      {};  ///< covers the rows of `weight` in order; empty when it is not quantised
+  std::optional<Tensor> gradient = {};  ///< [out, in]; backward adds to it; absent when frozen
+  Tensor bias = {};                     ///< [out]; absent where there is none
+  std::optional<Tensor> gradient_bias = {};
+  std::span<const Lora> adapters = {};
+  Tensor lora_a = {};           ///< [Σ r, in]: the adapters' A matrices in their order
+  Tensor gradient_lora_a = {};  ///< same shape; backward adds to it
+};
+
+/// A table of vectors and its adapter: out = table[id] + scale · lora_a[id] lora_b. The adapter's matrices
+/// are PEFT's transposed, which is how a tied head reads them: there `lora_a` is the head's B, `lora_b` its
+/// A.
+struct Embedding {
+  Tensor table = {};                    ///< [vocab, hidden], of the op's type or, where frozen, bf16
+  std::optional<Tensor> gradient = {};  ///< same shape; backward adds to it; absent when frozen
+  Tensor lora_a = {}, lora_b = {};      ///< [vocab, r], [r, hidden]; absent without an adapter
+  Tensor gradient_lora_a = {}, gradient_lora_b = {};
+  double scale = 1;
 };
 
 /// How heads lie in a row of a fused q, k, v tensor: `heads` query heads, then `kv_heads` keys, then
@@ -109,17 +141,30 @@ class Backend {
   virtual double squared_norm(const Tensor& x) = 0;
   virtual double sum(const Tensor& x) = 0;  ///< in float64, in a fixed order
   virtual void fill_zero(const Tensor& x) = 0;
-  /// torch.optim.AdamW: decoupled decay first, then the update. All f32.
+  /// clip [2] f64 on the device: the L2 norm of all `gradients` together, and what they are to be multiplied
+  /// by so that theirs is at most `limit` (torch.nn.utils.clip_grad_norm_; 1 when `limit` is infinite).
+  virtual void clip_scale(std::span<const Tensor> gradients, double limit, const Tensor& clip) = 0;
+  /// torch.optim.AdamW: decoupled decay first, then the update. All f32. The gradient is multiplied by
+  /// clip[1] first; when clip[0] is not finite nothing changes.
   virtual void adamw(const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
-                     const Tensor& second_moment, const AdamwStep& step) = 0;
+                     const Tensor& second_moment, const AdamwStep& step, const Tensor& clip) = 0;
+  /// bitsandbytes' blockwise 8-bit AdamW: the update from unquantised moments, then the decay. A gradient
+  /// that is not finite leaves its element as it was and zeroes that element's state.
+  virtual void adamw8(const Tensor& parameter, const Tensor& gradient, const Adamw8State& state,
+                      const AdamwStep& step, const Tensor& clip) = 0;
+
+  /// `weight` f32 [to.rows, in] into the tensors of `to`, which say whether absmax is quantised too.
+  virtual void quantize_nf4(const Tensor& weight, const Nf4& to) = 0;
+  /// `to` [from.rows, in], f32 or bf16.
+  virtual void dequantize_nf4(const Nf4& from, const Tensor& to) = 0;
 
   // Below, a tensor that an op may do without is passed as `Tensor{}`.
 
-  /// out[t] = table[ids[t]]. `table` [vocab, hidden], `ids` u32 [tokens].
-  virtual void embedding_forward(const Tensor& table, const Tensor& ids, const Tensor& out) = 0;
-  /// gradient_table[ids[t]] += gradient_out[t], in the order of t.
-  virtual void embedding_backward(const Tensor& gradient_out, const Tensor& ids,
-                                  const Tensor& gradient_table) = 0;
+  /// out[t] = the embedding of ids[t]. `ids` u32 [tokens], `out` [tokens, hidden].
+  virtual void embedding_forward(const Embedding& embedding, const Tensor& ids, const Tensor& out) = 0;
+  /// Adds to the gradients in `embedding`, in the order of t.
+  virtual void embedding_backward(const Embedding& embedding, const Tensor& ids,
+                                  const Tensor& gradient_out) = 0;
   /// out[i] = x[rows[i]]. `rows` u32, ascending.
   virtual void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) = 0;
   /// out = 0, then out[rows[i]] = x[i]. `rows` u32, ascending, without repeats.
@@ -169,11 +214,13 @@ class Backend {
   virtual void swiglu_backward(const Tensor& gate_up, const Tensor& gradient_out,
                                const Tensor& gradient_gate_up) = 0;
 
-  /// losses[i] = −log softmax(x[i] weightᵀ)[targets[i]]; `x` [rows, hidden], `targets` u32 [rows], `losses`
-  /// [rows]. With `gradient_x` [rows, hidden]: gradient_x = d(scale · Σ losses)/dx, and the weight's gradient
-  /// is added to likewise. Works in chunks of rows: the logits of all rows never exist at once.
-  virtual void head_cross_entropy(const Tensor& x, const Linear& head, const Tensor& targets, double scale,
-                                  const Tensor& losses, const Tensor& gradient_x) = 0;
+  /// losses[i] = −log softmax(head(x[i]))[targets[i]]; `x` [rows, hidden], `targets` u32 [rows], `losses`
+  /// [rows]. With `gradient_x` [rows, hidden]: gradient_x = d(scale · Σ losses)/dx, and the gradients in
+  /// `head` are added to likewise. Works in chunks of rows, the adapter inside: the logits of all rows never
+  /// exist at once. The row of a dropout mask is i.
+  virtual void head_cross_entropy(const Tensor& x, const Linear& head, const Dropout& dropout,
+                                  const Tensor& targets, double scale, const Tensor& losses,
+                                  const Tensor& gradient_x) = 0;
 };
 
 /// The CPU backend with `threads` threads (0: as many as the machine has).

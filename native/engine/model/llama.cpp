@@ -135,7 +135,7 @@ Llama::State::Stream Llama::State::forward_layers(const DeviceBatch& batch, cons
   Stream stream{take(tokens, config.hidden_size), {}};
   const Tensor normed = take(tokens, config.hidden_size), activated = take(tokens, config.intermediate_size);
   const Tensor delta = take(tokens, config.hidden_size);
-  backend.embedding_forward(weights.embedding.value, batch.input_ids, stream.x);
+  backend.embedding_forward(weights.embedding_op(), batch.input_ids, stream.x);
   for (std::size_t index = 0; index < weights.layers.size(); ++index) {
     const LlamaLayer& layer = weights.layers[index];
     const LayerActivations& a = kept.size() > 1 ? kept[index] : kept[0];
@@ -209,7 +209,8 @@ Loss Llama::State::run(const Batch& batch, double scale, const Dropout& dropout,
   backend.gather_rows(normed, on_device.supervised_rows, picked);
   const Tensor losses = arena.take(dtype, {supervised});
   const Tensor gradient_picked = backward ? take(supervised, config.hidden_size) : Tensor{};
-  backend.head_cross_entropy(picked, weights.head, on_device.targets, scale, losses, gradient_picked);
+  backend.head_cross_entropy(picked, weights.head, dropout, on_device.targets, scale, losses,
+                             gradient_picked);
   if (backward) {
     const Tensor gradient = take(tokens, config.hidden_size);
     const bool trains_embedding = weights.embedding.gradient.has_value();
@@ -219,8 +220,7 @@ Loss Llama::State::run(const Batch& batch, double scale, const Dropout& dropout,
     for (std::size_t index = weights.layers.size(); index-- > 0;)
       backward_layer(weights.layers[index], kept[index], on_device, dropout, gradient,
                      index > 0 || trains_embedding);
-    if (trains_embedding)
-      backend.embedding_backward(gradient, on_device.input_ids, *weights.embedding.gradient);
+    if (trains_embedding) backend.embedding_backward(weights.embedding_op(), on_device.input_ids, gradient);
   }
   return {backend.sum(losses), supervised};
 }

@@ -174,7 +174,7 @@ AdaptedLinear Weights::make_linear(const std::string& prefix, std::initializer_l
     adapted += adapts(part);
   }
   const Weight whole = make_weight({out, in});
-  AdaptedLinear made{{whole.value, whole.gradient, {}, {}, {}}, {}};
+  AdaptedLinear made{{.weight = whole.value, .gradient = whole.gradient}, {}};
   const std::int64_t r = adapter_ ? adapter_->r : 0;
   if (adapted > 0) {
     made.linear.lora_a = allocate({adapted * r, in});

@@ -44,6 +44,13 @@ class Weights {
   void initialize_base(std::uint64_t seed, double standard_deviation);
   void initialize_adapter(std::uint64_t seed);
 
+  Embedding embedding_op() const {
+    Embedding op;
+    op.table = embedding.value;
+    op.gradient = embedding.gradient;
+    return op;
+  }
+
   Weight embedding, norm;
   Linear head;  ///< the embedding itself in a tied model
   std::vector<LlamaLayer> layers;

@@ -6,10 +6,11 @@
 namespace ziptie {
 
 Optimizer::Optimizer(Llama& model, const AdamwSettings& settings)
-    : settings_(settings), backend_(model.backend()) {
+    : settings_(settings), backend_(model.backend()), clip_(backend_.allocate(2 * sizeof(double))) {
   for (const Parameter& parameter : model.parameters()) {
     if (!parameter.gradient) continue;
     parameters_.push_back(parameter);
+    gradients_.push_back(*parameter.gradient);
     const auto moment = [&] {
       buffers_.push_back(
           backend_.allocate(static_cast<std::size_t>(parameter.value.elements()) * sizeof(float)));
@@ -25,10 +26,11 @@ void Optimizer::zero_gradients() {
   for (const Parameter& parameter : parameters_) backend_.fill_zero(*parameter.gradient);
 }
 
-double Optimizer::gradient_norm() {
-  double squares = 0;
-  for (const Parameter& parameter : parameters_) squares += backend_.squared_norm(*parameter.gradient);
-  return std::sqrt(squares);
+double Optimizer::clip_gradients(double limit) {
+  backend_.clip_scale(gradients_, limit, {clip_.data(), DType::f64, 1, {2}});
+  double norm = 0;
+  backend_.copy_to_host(&norm, clip_.data(), sizeof(norm));
+  return norm;
 }
 
 std::optional<std::string> Optimizer::not_finite() {
@@ -40,13 +42,13 @@ std::optional<std::string> Optimizer::not_finite() {
   return std::nullopt;
 }
 
-void Optimizer::update(std::int64_t step, double learning_rate, double gradient_scale) {
+void Optimizer::update(std::int64_t step, double learning_rate) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& parameter = parameters_[i];
     const double weight_decay = parameter.decays ? settings_.weight_decay : 0;
     backend_.adamw(parameter.value, *parameter.gradient, moments_[i].first, moments_[i].second,
-                   {learning_rate, settings_.beta1, settings_.beta2, settings_.epsilon, weight_decay, step,
-                    gradient_scale});
+                   {learning_rate, settings_.beta1, settings_.beta2, settings_.epsilon, weight_decay, step},
+                   {clip_.data(), DType::f64, 1, {2}});
   }
 }
 
@@ -70,7 +72,5 @@ std::int64_t Optimizer::trainable_parameters() const {
   for (const Parameter& parameter : parameters_) count += parameter.value.elements();
   return count;
 }
-
-double clip_scale(double norm, double limit) { return std::min(1.0, limit / (norm + 1e-6)); }
 
 }  // namespace ziptie

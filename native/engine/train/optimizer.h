@@ -20,13 +20,14 @@ class Optimizer {
   Optimizer(Llama& model, const AdamwSettings& settings);
 
   void zero_gradients();
-  /// The L2 norm of all gradients together; not finite when one of them is not.
-  double gradient_norm();
+  /// Measures the L2 norm of all gradients together, not finite when one of them is not, and sets how far the
+  /// next update clips them: to `limit`, which may be infinite.
+  double clip_gradients(double limit);
   /// The name of the first trained weight or moment, as in `weights` and `state`, that holds a number which
   /// is not finite.
   std::optional<std::string> not_finite();
-  /// One step. `step` counts from 1; gradients are multiplied by `gradient_scale` first.
-  void update(std::int64_t step, double learning_rate, double gradient_scale);
+  /// One step. `step` counts from 1; gradients are clipped as `clip_gradients` found.
+  void update(std::int64_t step, double learning_rate);
 
   /// The trained parameters.
   std::vector<NamedTensor> weights() const;
@@ -43,11 +44,9 @@ class Optimizer {
   Backend& backend_;
   std::vector<Parameter> parameters_;
   std::vector<Moments> moments_;
+  std::vector<Tensor> gradients_;
   std::vector<Buffer> buffers_;
+  Buffer clip_;
 };
-
-/// What gradients of the norm `norm` are multiplied by so that theirs is at most `limit`;
-/// torch.nn.utils.clip_grad_norm_.
-double clip_scale(double norm, double limit);
 
 }  // namespace ziptie

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace ziptie {
 
@@ -31,12 +32,12 @@ StepResult Trainer::step(std::int64_t step) {
     sum += model_.forward_backward(batches[i].view(), scale, key).sum;
   }
   result.loss = sum * scale;
-  result.grad_norm = optimizer_.gradient_norm();
+  result.grad_norm = optimizer_.clip_gradients(
+      plan_.optimizer.max_grad_norm.value_or(std::numeric_limits<double>::infinity()));
   result.learning_rate = plan_.optimizer.learning_rate * learning_rate_factor(plan_.schedule, step);
   if (!result.is_finite()) return result;
 
-  const auto& limit = plan_.optimizer.max_grad_norm;
-  optimizer_.update(step, result.learning_rate, limit ? clip_scale(result.grad_norm, *limit) : 1);
+  optimizer_.update(step, result.learning_rate);
   return result;
 }
 

@@ -1,5 +1,7 @@
 #include <dnnl.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -65,19 +67,31 @@ class CpuBackend final : public Backend {
     if (x.data) std::memset(x.data, 0, x.elements() * size_of(x.dtype));
   }
   void adamw(const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
-             const Tensor& second_moment, const AdamwStep& step) override {
+             const Tensor& second_moment, const AdamwStep& step, const Tensor& clip) override {
     dispatch(parameter, [&]<class T>() {
-      cpu::adamw<T>(context(), parameter, gradient, first_moment, second_moment, step);
+      cpu::adamw<T>(context(), parameter, gradient, first_moment, second_moment, step, clip);
     });
   }
-
-  void embedding_forward(const Tensor& table, const Tensor& ids, const Tensor& out) override {
-    gather_rows(table, ids, out);
+  void clip_scale(std::span<const Tensor> gradients, double limit, const Tensor& clip) override {
+    double squares = 0;
+    for (const Tensor& gradient : gradients) squares += squared_norm(gradient);
+    const double norm = std::sqrt(squares);
+    cpu::data<double>(clip)[0] = norm;
+    cpu::data<double>(clip)[1] = std::min(1.0, limit / (norm + 1e-6));
   }
-  void embedding_backward(const Tensor& gradient_out, const Tensor& ids,
-                          const Tensor& gradient_table) override {
+  void adamw8(const Tensor&, const Tensor&, const Adamw8State&, const AdamwStep&, const Tensor&) override {
+    throw std::logic_error("adamw8");
+  }
+  void quantize_nf4(const Tensor&, const Nf4&) override { throw std::logic_error("quantize_nf4"); }
+  void dequantize_nf4(const Nf4&, const Tensor&) override { throw std::logic_error("dequantize_nf4"); }
+
+  void embedding_forward(const Embedding& embedding, const Tensor& ids, const Tensor& out) override {
+    gather_rows(embedding.table, ids, out);
+  }
+  void embedding_backward(const Embedding& embedding, const Tensor& ids,
+                          const Tensor& gradient_out) override {
     dispatch(gradient_out,
-             [&]<class T>() { cpu::embedding_backward<T>(context(), gradient_out, ids, gradient_table); });
+             [&]<class T>() { cpu::embedding_backward<T>(context(), embedding, ids, gradient_out); });
   }
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override {
     dispatch(x, [&]<class T>() { cpu::gather_rows<T>(context(), x, rows, out); });
@@ -145,10 +159,10 @@ class CpuBackend final : public Backend {
              [&]<class T>() { cpu::swiglu_backward<T>(context(), gate_up, gradient_out, gradient_gate_up); });
   }
 
-  void head_cross_entropy(const Tensor& x, const Linear& head, const Tensor& targets, double scale,
-                          const Tensor& losses, const Tensor& gradient_x) override {
+  void head_cross_entropy(const Tensor& x, const Linear& head, const Dropout& dropout, const Tensor& targets,
+                          double scale, const Tensor& losses, const Tensor& gradient_x) override {
     dispatch(x, [&]<class T>() {
-      cpu::head_cross_entropy<T>(context(), x, head, targets, scale, losses, gradient_x);
+      cpu::head_cross_entropy<T>(context(), x, head, dropout, targets, scale, losses, gradient_x);
     });
   }
 

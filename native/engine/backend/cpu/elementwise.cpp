@@ -42,7 +42,9 @@ double sum(Context context, const Tensor& x, bool squares) {
 
 template <class T>
 void adamw(Context context, const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
-           const Tensor& second_moment, const AdamwStep& step) {
+           const Tensor& second_moment, const AdamwStep& step, const Tensor& clip) {
+  const auto* norm_and_scale = data<const double>(clip);
+  if (!std::isfinite(norm_and_scale[0])) return;
   T* p = data<T>(parameter);
   const T* g = data<const T>(gradient);
   T* m = data<T>(first_moment);
@@ -53,7 +55,7 @@ void adamw(Context context, const Tensor& parameter, const Tensor& gradient, con
   const double steps = static_cast<double>(step.step);
   const T size = static_cast<T>(step.learning_rate / (1 - std::pow(step.beta1, steps)));
   const T root = static_cast<T>(std::sqrt(1 - std::pow(step.beta2, steps)));
-  const T epsilon = static_cast<T>(step.epsilon), scale = static_cast<T>(step.gradient_scale);
+  const T epsilon = static_cast<T>(step.epsilon), scale = static_cast<T>(norm_and_scale[1]);
   context.threads.run_blocks(parameter.elements(), elements_per_task,
                              [=](std::int64_t begin, std::int64_t end, int) {
                                for (std::int64_t i = begin; i < end; ++i) {
@@ -130,7 +132,7 @@ void rope(Context context, const Tensor& qkv, const Tensor& positions, const Ten
 #define ZIPTIE_INSTANTIATE(T)                                                                 \
   template double sum<T>(Context, const Tensor&, bool);                                       \
   template void adamw<T>(Context, const Tensor&, const Tensor&, const Tensor&, const Tensor&, \
-                         const AdamwStep&);                                                   \
+                         const AdamwStep&, const Tensor&);                                    \
   template void swiglu_forward<T>(Context, const Tensor&, const Tensor&);                     \
   template void swiglu_backward<T>(Context, const Tensor&, const Tensor&, const Tensor&);     \
   template void rope<T>(Context, const Tensor&, const Tensor&, const Tensor&, const HeadLayout&, Rotation);

@@ -31,8 +31,9 @@ void scatter_rows(Context context, const Tensor& x, const Tensor& rows, const Te
 }
 
 template <class T>
-void embedding_backward(Context context, const Tensor& gradient_out, const Tensor& ids,
-                        const Tensor& gradient_table) {
+void embedding_backward(Context context, const Embedding& embedding, const Tensor& ids,
+                        const Tensor& gradient_out) {
+  const Tensor& gradient_table = *embedding.gradient;
   const std::int64_t tokens = gradient_out.shape[0], width = gradient_out.shape[1],
                      vocab = gradient_table.shape[0];
   const auto* id = data<const std::uint32_t>(ids);
@@ -53,7 +54,7 @@ void embedding_backward(Context context, const Tensor& gradient_out, const Tenso
 #define ZIPTIE_INSTANTIATE(T)                                                          \
   template void gather_rows<T>(Context, const Tensor&, const Tensor&, const Tensor&);  \
   template void scatter_rows<T>(Context, const Tensor&, const Tensor&, const Tensor&); \
-  template void embedding_backward<T>(Context, const Tensor&, const Tensor&, const Tensor&);
+  template void embedding_backward<T>(Context, const Embedding&, const Tensor&, const Tensor&);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)
 

@@ -45,8 +45,8 @@ T cross_entropy_row(T* logits, std::int64_t vocab, std::int64_t target, bool slo
 }  // namespace
 
 template <class T>
-void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Tensor& targets,
-                        double scale, const Tensor& losses, const Tensor& gradient_x) {
+void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Dropout&,
+                        const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x) {
   const std::int64_t rows = x.shape[0], width = x.shape[1], vocab = head.weight.shape[0];
   // 64 MiB of float logits at most, unless that is too few rows to multiply well.
   const std::int64_t chunk = std::clamp<std::int64_t>((std::int64_t{1} << 24) / vocab, 128, 2048);
@@ -89,9 +89,9 @@ void head_cross_entropy(Context context, const Tensor& x, const Linear& head, co
   }
 }
 
-template void head_cross_entropy<float>(Context, const Tensor&, const Linear&, const Tensor&, double,
-                                        const Tensor&, const Tensor&);
-template void head_cross_entropy<double>(Context, const Tensor&, const Linear&, const Tensor&, double,
-                                         const Tensor&, const Tensor&);
+template void head_cross_entropy<float>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,
+                                        double, const Tensor&, const Tensor&);
+template void head_cross_entropy<double>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,
+                                         double, const Tensor&, const Tensor&);
 
 }  // namespace ziptie::cpu

@@ -25,15 +25,15 @@ template <class T>
 double sum(Context context, const Tensor& x, bool squares);
 template <class T>
 void adamw(Context context, const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
-           const Tensor& second_moment, const AdamwStep& step);
+           const Tensor& second_moment, const AdamwStep& step, const Tensor& clip);
 
 template <class T>
 void gather_rows(Context context, const Tensor& x, const Tensor& rows, const Tensor& out);
 template <class T>
 void scatter_rows(Context context, const Tensor& x, const Tensor& rows, const Tensor& out);
 template <class T>
-void embedding_backward(Context context, const Tensor& gradient_out, const Tensor& ids,
-                        const Tensor& gradient_table);
+void embedding_backward(Context context, const Embedding& embedding, const Tensor& ids,
+                        const Tensor& gradient_out);
 
 template <class T>
 void rmsnorm_residual_forward(Context context, const Tensor& x, const Tensor& addend, const Tensor& weight,
@@ -71,7 +71,7 @@ void swiglu_backward(Context context, const Tensor& gate_up, const Tensor& gradi
                      const Tensor& gradient_gate_up);
 
 template <class T>
-void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Tensor& targets,
-                        double scale, const Tensor& losses, const Tensor& gradient_x);
+void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Dropout& dropout,
+                        const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x);
 
 }  // namespace ziptie::cpu
