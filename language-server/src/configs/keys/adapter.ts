@@ -1,0 +1,60 @@
+import { z } from "zod";
+import { count, key, optional, trlModel } from "./key";
+
+export const linearModules = [
+  "q_proj",
+  "k_proj",
+  "v_proj",
+  "o_proj",
+  "gate_proj",
+  "up_proj",
+  "down_proj",
+] as const;
+
+/** LoRA, and the frozen weights below it. */
+export const adapterKeys = {
+  use_peft: key(z.boolean(), false, {
+    source: trlModel,
+    says: "Train a LoRA adapter instead of every weight.",
+  }),
+  lora_r: key(count, 16, { source: trlModel, says: "Rank of the LoRA matrices." }),
+  lora_alpha: key(z.number().positive(), 32, {
+    source: trlModel,
+    says: "LoRA's scale is `lora_alpha / lora_r`.",
+  }),
+  lora_dropout: key(z.number().min(0).lt(1), 0.05, {
+    source: trlModel,
+    says: "Dropout on the input of the LoRA matrices.",
+  }),
+  lora_target_modules: key(
+    z.union([z.enum(["all-linear"]), z.array(z.enum([...linearModules, "embed_tokens", "lm_head"])).min(1)]),
+    "all-linear",
+    {
+      source: trlModel,
+      says: "Which layers get an adapter: `all-linear` (every linear layer but the LM head), or a list of module names.",
+      default: "TRL leaves the choice to PEFT",
+    },
+  ),
+  lora_modules_to_save: optional(z.array(z.string()), {
+    source: trlModel,
+    says: "Modules trained in full beside the adapter and saved with it.",
+    default: "none",
+  }),
+  use_rslora: key(z.boolean(), false, {
+    source: trlModel,
+    says: "Rank-stabilised LoRA: the scale is `lora_alpha / sqrt(lora_r)`.",
+  }),
+  load_in_4bit: key(z.boolean(), false, {
+    source: trlModel,
+    says: "QLoRA: keep the frozen weights in 4 bits.",
+  }),
+  bnb_4bit_quant_type: key(z.enum(["nf4", "fp4"]), "nf4", {
+    source: trlModel,
+    says: "The 4-bit data type, for `load_in_4bit`.",
+  }),
+  use_bnb_nested_quant: key(z.boolean(), true, {
+    source: trlModel,
+    says: "Quantise the quantisation constants too, for `load_in_4bit`.",
+    default: "unlike TRL, whose default is `false`",
+  }),
+};
