@@ -100,6 +100,7 @@ export class ServerConnection implements Disposable {
         super.error(message, data, false);
       }
     }
+    let hasRun = false;
     const run = { module: this.serverModule, transport: TransportKind.ipc };
     const client = new QuietLanguageClient(
       "ziptie",
@@ -115,7 +116,8 @@ export class ServerConnection implements Disposable {
             handled: true,
           }),
           closed: () => ({
-            action: this.#mayRestart() ? CloseAction.Restart : CloseAction.DoNotRestart,
+            // Before it has run once, whoever starts it is told; a restart would try what cannot work again and again.
+            action: hasRun && this.#mayRestart() ? CloseAction.Restart : CloseAction.DoNotRestart,
             handled: true,
           }),
         },
@@ -123,7 +125,9 @@ export class ServerConnection implements Disposable {
     );
     for (const { method, handler } of this.#handlers) client.onNotification(method, handler);
     client.onDidChangeState(({ newState }) => {
-      if (newState === State.Running) this.#started.fire();
+      if (newState !== State.Running) return;
+      hasRun = true;
+      this.#started.fire();
     });
     await client.start();
     return client;

@@ -199,11 +199,15 @@ export type TrainingPanelInput =
       primary: string;
       runs: { summary: RunSummary; series: RunSeries }[];
       available: RunSummary[];
+      /** So many runs at most are laid over the panel's own. */
+      max_overlaid: number;
     }
   /** New points of a shown run, to append. */
   | { type: "append"; run: string; summary: RunSummary; series: RunSeries }
   | { type: "available"; runs: RunSummary[] }
-  | { type: "failure"; message: string };
+  | { type: "failure"; message: string }
+  /** The run goes on: it could not be told to stop, and the person has been told why. */
+  | { type: "stopRefused"; run: string };
 
 /** training panel → extension; its schema, by which it is validated where it enters, is in `panel-messages.ts`. */
 export type { TrainingPanelOutput } from "./panel-messages";

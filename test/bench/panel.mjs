@@ -43,6 +43,7 @@ try {
     primary: primary.summary.run,
     runs,
     available: runs.map((run) => run.summary),
+    max_overlaid: 8,
   };
   // As text, so that what is measured is the panel's work and not the test tool's way of handing over arguments.
   const snapshot = await panel.page.evaluate(async (text) => {

@@ -55,13 +55,19 @@ export class RunCommands {
     return picked?.run;
   }
 
-  async stop(run: string): Promise<void> {
+  /** Whether the run was told to stop; if not, the person has been told why. */
+  async stop(run: string): Promise<boolean> {
     try {
       const answer = await this.server.request(stopRunRequest, { run });
-      if (isRefusal(answer)) return void showRefusal(answer);
+      if (isRefusal(answer)) {
+        void showRefusal(answer);
+        return false;
+      }
       window.setStatusBarMessage(l10n.t("Stopping after the current step and writing a checkpoint…"), 5000);
+      return true;
     } catch (error) {
       void window.showErrorMessage(l10n.t("The run could not be stopped: {0}", messageOf(error)));
+      return false;
     }
   }
 

@@ -27,7 +27,7 @@ export interface LaunchActions {
   /** This window has started or resumed a run. */
   started(run: string): void;
   open(run: string): void;
-  stop(run: string): Promise<void>;
+  stop(run: string): Promise<unknown>;
 }
 
 /** Starts and resumes runs: progress while the data is prepared, then the panel, or why not. */

@@ -19,7 +19,8 @@ const maxOverlaid = 8;
 
 export interface PanelActions {
   start(): void;
-  stop(run: string): Promise<void>;
+  /** Whether the run was told to stop. */
+  stop(run: string): Promise<boolean>;
   resume(run: string): Promise<void>;
   openLog(run: string): Promise<void>;
   openConfig(run: string): Promise<void>;
@@ -108,7 +109,8 @@ export class TrainingPanel implements Disposable {
       case "start":
         return this.actions.start();
       case "stop":
-        return this.actions.stop(message.run);
+        if (!(await this.actions.stop(message.run))) this.#post({ type: "stopRefused", run: message.run });
+        return;
       case "resume":
         return this.actions.resume(message.run);
       case "openLog":
@@ -178,7 +180,7 @@ export class TrainingPanel implements Disposable {
     this.#sentSummaries = new Map(runs.map(({ summary }) => [summary.run, JSON.stringify(summary)]));
     const available = [...this.list.runs];
     this.#sentAvailable = outline(available);
-    this.#post({ type: "snapshot", primary: this.primary, runs, available });
+    this.#post({ type: "snapshot", primary: this.primary, runs, available, max_overlaid: maxOverlaid });
   }
 
   #schedule(): void {

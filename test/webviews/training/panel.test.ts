@@ -35,6 +35,7 @@ function snapshot(change: Partial<RunSummary> = {}, steps = 412): TrainingPanelI
     primary: primary.run,
     runs: [{ summary: primary, series: series(steps) }],
     available: [primary, ...others],
+    max_overlaid: 2,
   };
 }
 
@@ -55,7 +56,7 @@ describe("states", () => {
 
   test("without a run, the panel says what would be here and offers to start", async () => {
     panel = await PanelPage.open(browser, server);
-    await panel.send({ type: "snapshot", primary: "/gone", runs: [], available: [] });
+    await panel.send({ type: "snapshot", primary: "/gone", runs: [], available: [], max_overlaid: 8 });
     expect(await state()).toBe("empty");
     await panel.screenshot("empty");
     await panel.page.getByRole("button", { name: "Start Training" }).click();
@@ -120,6 +121,16 @@ describe("states", () => {
     await panel.screenshot("failed");
     await panel.page.getByRole("button", { name: "Open Log" }).click();
     expect(await panel.sent()).toContainEqual({ type: "openLog", run: "/project/runs/sft-3" });
+  });
+
+  test("a run that could not be told to stop can be told again", async () => {
+    panel = await PanelPage.open(browser, server);
+    await panel.send(snapshot());
+    await panel.page.getByRole("button", { name: "Stop" }).click();
+    expect(await text(".run-header")).toContain("Stopping…");
+    await panel.send({ type: "stopRefused", run: "/project/runs/sft-3" });
+    await panel.page.getByRole("button", { name: "Stop" }).click();
+    expect((await panel.sent()).filter(({ type }) => type === "stop")).toHaveLength(2);
   });
 
   test("a run that cannot be read can be tried again", async () => {
@@ -259,6 +270,21 @@ describe("charts", () => {
     expect(losses.slice(0, 2).every((loss) => /^\d\.\d{3}$/.test(loss))).toBe(true);
     expect(losses[2]).toBe("");
     await panel.screenshot("overlay");
+  });
+
+  test("once as many runs are laid over as there may be, no further one can be ticked", async () => {
+    panel = await PanelPage.open(browser, server);
+    const message = snapshot();
+    if (message.type !== "snapshot") throw new Error("not a snapshot");
+    message.max_overlaid = 1;
+    message.runs.push({ summary: others[0] as RunSummary, series: series(700) });
+    await panel.send(message);
+    const boxOf = (name: string) => panel.page.getByRole("checkbox", { name });
+    expect(await boxOf("base-1").isDisabled()).toBe(true);
+    expect(await panel.page.locator(".overlay li", { hasText: "base-1" }).getAttribute("title")).toContain(
+      "untick another",
+    );
+    expect(await boxOf("sft-2").isDisabled()).toBe(false);
   });
 
   test("runs that the host leaves out are asked for once and then given up", async () => {

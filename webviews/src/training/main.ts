@@ -174,6 +174,7 @@ function receive(message: TrainingPanelInput): void {
   switch (message.type) {
     case "snapshot": {
       failure = undefined;
+      overlay.limit = message.max_overlaid;
       available = message.available;
       runs = message.runs.map(({ summary, series }) => {
         const columns = new RunColumns(summary, saved.smoothing);
@@ -204,6 +205,9 @@ function receive(message: TrainingPanelInput): void {
     case "available":
       available = message.runs;
       show();
+      break;
+    case "stopRefused":
+      if (message.run === saved.primary) header.stopRefused();
       break;
     case "failure":
       failure = message.message;

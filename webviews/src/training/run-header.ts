@@ -75,6 +75,13 @@ export class RunHeader {
     );
   }
 
+  /** Stop may be pressed again. */
+  stopRefused(): void {
+    this.#stopping = false;
+    this.#stop.setLabel(t("Stop"));
+    this.#stop.setEnabled(true);
+  }
+
   show(summary: RunSummary): void {
     const active = summary.state === "preparing" || summary.state === "running";
     setText(this.#name, summary.name);

@@ -3,7 +3,7 @@ import { type Checkbox, checkbox } from "../controls/toolkit";
 import { el, setText } from "../elements";
 import { t } from "../messages";
 import { ChartGroup } from "./chart-group";
-import { formatLoss } from "./format";
+import { formatCount, formatLoss } from "./format";
 import type { RunColumns } from "./run-columns";
 import { stateName } from "./run-header";
 
@@ -20,6 +20,8 @@ export class RunOverlay {
   readonly #list = el("ul");
   readonly element: HTMLElement;
   readonly #rows = new Map<string, Row>();
+  /** So many can be chosen at a time. */
+  limit = Number.POSITIVE_INFINITY;
 
   constructor(private readonly onChange: (overlay: string[]) => void) {
     this.element = el("section", { class: "overlay" }, el("h2", {}, t("Runs")), this.#list);
@@ -45,7 +47,12 @@ export class RunOverlay {
       const isPrimary = summary.run === primary?.summary.run;
       const color = shown.findIndex((columns) => columns.summary.run === summary.run);
       row.box.setChecked(isPrimary || overlay.includes(summary.run));
-      row.box.element.toggleAttribute("disabled", isPrimary);
+      const full = overlay.length >= this.limit && !overlay.includes(summary.run);
+      row.box.element.toggleAttribute("disabled", isPrimary || full);
+      row.element.title =
+        full && !isPrimary
+          ? t("{0} runs at most can be laid over this one; untick another first.", formatCount(this.limit))
+          : summary.config;
       row.swatch.hidden = color === -1;
       row.swatch.style.backgroundColor = ChartGroup.colorOf(Math.max(0, color));
       setText(row.state, stateName(summary.state));
@@ -65,14 +72,14 @@ export class RunOverlay {
     }
   }
 
-  #makeRow({ run, name, config }: RunSummary): Row {
+  #makeRow({ run, name }: RunSummary): Row {
     const swatch = el("span", { class: "swatch", "aria-hidden": "true" });
     const state = el("span", { class: "muted" });
     const loss = el("span", { class: "number" });
     const box = checkbox(name, false, () =>
       this.onChange([...this.#rows].filter(([, row]) => row.box.checked).map(([each]) => each)),
     );
-    const element = el("li", { title: config }, box.element, swatch, state, loss);
+    const element = el("li", {}, box.element, swatch, state, loss);
     this.#list.append(element);
     const row = { box, swatch, state, loss, element };
     this.#rows.set(run, row);
