@@ -16,7 +16,9 @@ TEST_CASE("A moment that has overflown is told, though its weight is still a num
   const auto backend = make_cpu_backend(1);
   Llama model(config, std::nullopt, *backend);
   model.initialize_base(3);
-  Optimizer optimizer(model, {0.9, 0.999, 1e-8, 0.0});
+  OptimizerSettings settings{};
+  settings.beta1 = 0.9, settings.beta2 = 0.999, settings.epsilon = 1e-8;
+  Optimizer optimizer(model, settings);
   optimizer.zero_gradients();
   CHECK(!optimizer.not_finite());
 

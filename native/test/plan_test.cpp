@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "engine/train/plan_difference.h"
 #include "refusal.h"
 #include "temporary_directory.h"
 #include "tiny_run.h"
@@ -13,11 +14,26 @@ using nlohmann::json;
 
 namespace {
 
+/// A plan of a random initialisation that uses everything that goes with it.
 json complete_plan() {
   const TemporaryDirectory directory;
   json plan = tiny_plan(directory.path(), 10);
-  plan["adapter"] = {
-      {"r", 8}, {"alpha", 16}, {"dropout", 0.05}, {"use_rslora", false}, {"target_modules", {"q_proj"}}};
+  plan["adapter"] = {{"r", 8},
+                     {"alpha", 16},
+                     {"dropout", 0.05},
+                     {"use_rslora", false},
+                     {"target_modules", {"q_proj"}},
+                     {"modules_to_save", json::array()}};
+  plan["quantization"] = {{"type", "nf4"}, {"double_quant", true}};
+  return plan;
+}
+
+/// The same of a base whose vocabulary grows.
+json growing_plan() {
+  json plan = complete_plan();
+  plan["model"] = {
+      {"path", "/model"},
+      {"vocabulary", {{"size", 40}, {"initialization", "zip-tie"}, {"map", "/map.json"}, {"seed", 5}}}};
   return plan;
 }
 
@@ -33,6 +49,24 @@ TEST_CASE("A complete plan is read") {
   CHECK(plan.evaluation->every_steps == 5);
   CHECK(plan.save_total_limit == 2);
   CHECK(plan.threads == 1);
+  CHECK(plan.quantization->double_quant);
+  CHECK(plan.frozen_dtype == DType::f32);
+  CHECK(plan.recompute == Recompute::none);
+  CHECK(!plan.batching.packing);
+}
+
+TEST_CASE("A base may be given more tokens than it has") {
+  json value = growing_plan();
+  Plan plan = parse_plan(value, "plan.json");
+  CHECK(plan.model_path == "/model");
+  CHECK(plan.vocabulary->size == 40);
+  CHECK(plan.vocabulary->initialization == RowInitialization::zip_tie);
+  CHECK(plan.vocabulary->map == "/map.json");
+  value["model"]["vocabulary"]["initialization"] = "mean";
+  value["model"]["vocabulary"]["map"] = nullptr;
+  CHECK(parse_plan(value, "plan.json").vocabulary->map.empty());
+  value["model"]["vocabulary"] = nullptr;
+  CHECK(!parse_plan(value, "plan.json").vocabulary);
 }
 
 TEST_CASE("What may be null is") {
@@ -42,6 +76,7 @@ TEST_CASE("What may be null is") {
   value["checkpointing"] = {{"save_steps", nullptr}, {"save_total_limit", nullptr}};
   value["threads"] = nullptr;
   value["adapter"] = nullptr;
+  value["quantization"] = nullptr;
   value["model"]["architecture"]["bos_token_id"] = nullptr;
   const Plan plan = parse_plan(value, "plan.json");
   CHECK(!plan.evaluation->every_steps);
@@ -53,19 +88,22 @@ TEST_CASE("What may be null is") {
 }
 
 TEST_CASE("Every key is needed, wherever it is, and named by its path when it is missing") {
-  const json plan = complete_plan();
-  // `/model/path` instead of an architecture is another plan; input hashes have no keys of their own.
-  const json leaves = plan.flatten();
-  for (const auto& [pointer, value] : leaves.items()) {
-    const json::json_pointer at(pointer);
-    if (pointer.starts_with("/inputs") || pointer.find_last_of("0123456789") == pointer.size() - 1) continue;
-    json changed = plan;
-    changed[at.parent_pointer()].erase(at.back());
-    std::string path = pointer.substr(1);
-    std::replace(path.begin(), path.end(), '/', '.');
-    if (const auto element = path.find(".0."); element != std::string::npos) path.replace(element, 3, "[0].");
-    CHECK(refusal([&] { parse_plan(changed, "plan.json"); }) ==
-          "plan.json: " + path + ": the key is missing");
+  for (const json& plan : {complete_plan(), growing_plan()}) {
+    const json leaves = plan.flatten();
+    for (const auto& [pointer, value] : leaves.items()) {
+      const json::json_pointer at(pointer);
+      // Without `path` the model is another kind of model; input hashes have no keys of their own.
+      if (pointer == "/model/path" || pointer.starts_with("/inputs")) continue;
+      if (pointer.find_last_of("0123456789") == pointer.size() - 1) continue;
+      json changed = plan;
+      changed[at.parent_pointer()].erase(at.back());
+      std::string path = pointer.substr(1);
+      std::replace(path.begin(), path.end(), '/', '.');
+      if (const auto element = path.find(".0."); element != std::string::npos)
+        path.replace(element, 3, "[0].");
+      CHECK(refusal([&] { parse_plan(changed, "plan.json"); }) ==
+            "plan.json: " + path + ": the key is missing");
+    }
   }
 }
 
@@ -107,17 +145,52 @@ TEST_CASE("Unknown keys, wrong types and impossible values are refused with the 
       {[](json& p) { p["data"][0]["shards"] = {1}; }, "data[0].shards[0]: expected a string, found 1"},
       {[](json& p) { p["data"][0]["weight"] = 0; }, "data[0].weight: expected more than 0, found 0"},
       {[](json& p) { p["output"] = "runs"; }, "output: 'runs' is not an absolute path"},
-      {[](json& p) { p["quantization"] = "nf4"; }, "quantization: this engine does not quantise"},
+      {[](json& p) { p["quantization"] = "nf4"; }, "quantization: expected an object, found \"nf4\""},
+      {[](json& p) { p["quantization"]["type"] = "fp4"; },
+       "quantization.type: expected 'nf4', found \"fp4\""},
+      {[](json& p) { p["quantization"]["double_quant"] = 1; },
+       "quantization.double_quant: expected true or false, found 1"},
+      {[](json& p) { p["adapter"] = nullptr; }, "quantization: quantised weights cannot be trained"},
+      {[](json& p) { p["frozen_dtype"] = "float16"; },
+       "frozen_dtype: expected 'float32' or 'bfloat16', found \"float16\""},
+      {[](json& p) { p["recompute"] = "auto"; }, "recompute: expected 'none', 'selective' or 'full', found"},
+      {[](json& p) { p["optimizer"]["name"] = "sgd"; },
+       "optimizer.name: expected 'adamw_torch', 'adamw_8bit' or 'paged_adamw_8bit', found \"sgd\""},
+      {[](json& p) { p["optimizer"]["embedding_learning_rate"] = 0; },
+       "optimizer.embedding_learning_rate: expected more than 0, found 0"},
+      {[](json& p) { p["batching"]["packing"] = nullptr; },
+       "batching.packing: expected true or false, found null"},
+      {[](json& p) { p["batching"]["max_length"] = 1LL << 40; },
+       "batching.max_length: expected at most 16777216, found 1099511627776"},
+      {[](json& p) { p["data"][0]["weight"] = 1e300; },
+       "data[0].weight: expected at most 1000000, found 1e+300"},
+      {[](json& p) { p["adapter"]["r"] = 20000; }, "adapter.r: expected at most 16384, found 20000"},
+      {[](json& p) { p["adapter"]["dropout"] = 1; }, "adapter.dropout: expected 0 to below 1, found 1"},
+      {[](json& p) {
+         p["adapter"]["target_modules"] = {"q_proj", "qkv"};
+       },
+       "adapter.target_modules[1]: 'qkv' is none of 'q_proj', "},
+      {[](json& p) {
+         p["adapter"]["target_modules"] = {"q_proj", "q_proj"};
+       },
+       "adapter.target_modules[1]: 'q_proj' is named twice"},
+      {[](json& p) { p["adapter"]["modules_to_save"] = {"q_proj"}; },
+       "adapter.modules_to_save[0]: 'q_proj' is none of 'embed_tokens', 'lm_head', 'norm'"},
+      {[](json& p) {
+         p["adapter"]["target_modules"] = {"lm_head"};
+         p["adapter"]["modules_to_save"] = {"lm_head"};
+       },
+       "adapter.modules_to_save[0]: 'lm_head' is one of target_modules too"},
+      {[](json& p) { p["model"]["architecture"]["model_type"] = "gpt2"; },
+       "model.architecture.model_type: expected 'llama', 'mistral' or 'qwen2', found \"gpt2\""},
       {[](json& p) { p["device"] = "tpu"; }, "device: expected 'auto', 'cpu' or 'cuda', found \"tpu\""},
       {[](json& p) { p["adapter"]["target_modules"] = json::array(); },
        "adapter.target_modules: name at least one module"},
       {[](json& p) { p["inputs"]["/a"] = "12"; }, "inputs./a: expected a SHA-256"},
       {[](json& p) {
-         p["model"] = {{"path", "model"}};
+         p["model"] = {{"path", "model"}, {"vocabulary", nullptr}};
        },
        "model.path: 'model' is not an absolute path"},
-      {[](json& p) { p["model"]["architecture"]["num_attention_heads"] = 3; },
-       "model.architecture.num_attention_heads: 3 does not divide"},
       {[](json& p) { p["model"]["architecture"]["num_key_value_heads"] = 3; },
        "model.architecture.num_key_value_heads: 3 does not divide"},
       {[](json& p) { p["model"]["architecture"]["vocab_size"] = 1LL << 40; },
@@ -131,6 +204,20 @@ TEST_CASE("Unknown keys, wrong types and impossible values are refused with the 
   }
 }
 
+TEST_CASE("A grown vocabulary has a map exactly when it is tied to one") {
+  const auto refused = [](const char* key, const json& value) {
+    json plan = growing_plan();
+    plan["model"]["vocabulary"][key] = value;
+    return refusal([&] { parse_plan(plan, "plan.json"); });
+  };
+  CHECK(refused("map", nullptr) ==
+        "plan.json: model.vocabulary.map: initialization 'zip-tie' needs a map, found null");
+  CHECK(refused("initialization", "random") ==
+        "plan.json: model.vocabulary.map: only initialization 'zip-tie' has a map; it must be null");
+  CHECK(refused("map", "map.json") == "plan.json: model.vocabulary.map: 'map.json' is not an absolute path");
+  CHECK(refused("size", 0) == "plan.json: model.vocabulary.size: expected at least 1, found 0");
+}
+
 TEST_CASE("A file that is no JSON is refused by its name and the place") {
   const TemporaryDirectory directory;
   std::ofstream(directory / "plan.json") << "{\"version\": 1,";
@@ -142,6 +229,7 @@ TEST_CASE("Plans differ in what is learned, not in how it is watched") {
   json now = before;
   now["logging_steps"] = 10;
   now["threads"] = nullptr;
+  now["recompute"] = "full";
   now["checkpointing"]["save_steps"] = 1;
   now["evaluation"] = nullptr;
   now["output"] = "/elsewhere";
@@ -150,4 +238,11 @@ TEST_CASE("Plans differ in what is learned, not in how it is watched") {
   now["seed"] = 3;
   CHECK(plan_differences(before, now) ==
         std::vector<std::string>{"optimizer.learning_rate was 0.01, now 0.5", "seed was 42, now 3"});
+
+  now = before;
+  now["inputs"] = {{"/changed", "a"}, {"/new", "b"}};
+  json then = before;
+  then["inputs"] = {{"/changed", "c"}, {"/old", "d"}};
+  CHECK(plan_differences(then, now) ==
+        std::vector<std::string>{"/changed has changed", "/new is a new input", "/old is no input any more"});
 }

@@ -46,6 +46,7 @@ def write_plan(output: Path, *, model: dict, shard: Path, steps: int, **changes)
     output.mkdir(parents=True, exist_ok=True)
     inputs = [shard]
     if "path" in model:
+        model = {"vocabulary": None, **model}
         inputs += sorted(Path(model["path"]).glob("*.safetensors"))
     plan = {
         "version": 1,
@@ -56,9 +57,12 @@ def write_plan(output: Path, *, model: dict, shard: Path, steps: int, **changes)
         "evaluation": None,
         "adapter": None,
         "quantization": None,
+        "frozen_dtype": "float32",
+        "recompute": "none",
         "optimizer": {
             "name": "adamw_torch",
             "learning_rate": 1e-3,
+            "embedding_learning_rate": None,
             "betas": [0.9, 0.999],
             "epsilon": 1e-8,
             "weight_decay": 0.0,
@@ -71,6 +75,8 @@ def write_plan(output: Path, *, model: dict, shard: Path, steps: int, **changes)
             "max_length": 4096,
             "truncation": "cut",
             "shuffle": False,
+            "group_by_length": False,
+            "packing": False,
         },
         "checkpointing": {"save_steps": None, "save_total_limit": None},
         "logging_steps": 1,

@@ -16,6 +16,7 @@ ADAPTER = {
     "dropout": 0.0,
     "use_rslora": False,
     "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    "modules_to_save": [],
 }
 STEPS = 20
 
@@ -97,6 +98,7 @@ def test_twenty_full_steps_with_accumulation_decay_and_schedule_follow_pytorch(t
     optimizer = {
         "name": "adamw_torch",
         "learning_rate": 2e-3,
+        "embedding_learning_rate": None,
         "betas": [0.9, 0.95],
         "epsilon": 1e-8,
         "weight_decay": 0.1,
@@ -115,6 +117,8 @@ def test_twenty_full_steps_with_accumulation_decay_and_schedule_follow_pytorch(t
             "max_length": 4096,
             "truncation": "cut",
             "shuffle": False,
+            "group_by_length": False,
+            "packing": False,
         },
     )
     run_engine("train", str(plan_path))

@@ -5,7 +5,7 @@
 
 namespace ziptie {
 
-Optimizer::Optimizer(Llama& model, const AdamwSettings& settings)
+Optimizer::Optimizer(Llama& model, const OptimizerSettings& settings)
     : settings_(settings), backend_(model.backend()), clip_(backend_.allocate(2 * sizeof(double))) {
   for (const Parameter& parameter : model.parameters()) {
     if (!parameter.gradient) continue;

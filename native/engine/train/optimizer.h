@@ -9,15 +9,21 @@
 
 namespace ziptie {
 
-struct AdamwSettings {
+enum class OptimizerName { adamw_torch, adamw_8bit, paged_adamw_8bit };
+
+struct OptimizerSettings {
+  OptimizerName name = OptimizerName::adamw_torch;
+  double learning_rate;                           ///< the schedule's peak
+  std::optional<double> embedding_learning_rate;  ///< of embedding and head, whole or adapted
   double beta1, beta2, epsilon;
   double weight_decay;  ///< decoupled; not applied to norms and biases
+  std::optional<double> max_grad_norm;
 };
 
 /// torch.optim.AdamW over the parameters of a model that have gradients.
 class Optimizer {
  public:
-  Optimizer(Llama& model, const AdamwSettings& settings);
+  Optimizer(Llama& model, const OptimizerSettings& settings);
 
   void zero_gradients();
   /// Measures the L2 norm of all gradients together, not finite when one of them is not, and sets how far the
@@ -40,7 +46,7 @@ class Optimizer {
     Tensor first, second;
   };
 
-  AdamwSettings settings_;
+  OptimizerSettings settings_;
   Backend& backend_;
   std::vector<Parameter> parameters_;
   std::vector<Moments> moments_;

@@ -12,13 +12,32 @@
 
 #include "engine/data/token_dataset.h"
 #include "engine/model/llama.h"
+#include "engine/train/optimizer.h"
 #include "engine/train/schedule.h"
 
 namespace ziptie {
 
 enum class Device { automatic, cpu, cuda };
 
+/// Frozen linear layers held in NF4 (bitsandbytes).
+struct Quantization {
+  bool double_quant;  ///< the blocks' scales too
+};
+
+/// Which activations are computed again for backward instead of kept.
+enum class Recompute { none, selective, full };
+
+/// Where the rows of a grown vocabulary come from.
+enum class RowInitialization { random, mean, zip_tie };
+
 struct Plan {
+  /// A base that is given more tokens than it has.
+  struct Vocabulary {
+    std::int64_t size;  ///< tokens afterwards
+    RowInitialization initialization;
+    std::filesystem::path map;  ///< the zip-tie map; empty for the others
+    std::uint64_t seed;
+  };
   struct Data {
     std::vector<std::filesystem::path> shards;
     double weight;
@@ -28,23 +47,28 @@ struct Plan {
     std::optional<std::int64_t> every_steps;
     std::int64_t batch_size;
   };
-  struct Optimizer {
-    double learning_rate, beta1, beta2, epsilon, weight_decay;
-    std::optional<double> max_grad_norm;
+  struct Batching {
+    std::int64_t per_device_train_batch_size, gradient_accumulation_steps, max_length;
+    Truncation truncation;
+    bool shuffle;
+    bool group_by_length;
+    bool packing;
   };
 
   std::filesystem::path model_path;         ///< empty: random initialisation
+  std::optional<Vocabulary> vocabulary;     ///< of `model_path`
   std::optional<LlamaConfig> architecture;  ///< of a random initialisation
   std::uint64_t model_seed = 0;
   std::vector<std::filesystem::path> tokenizer_files;
   std::vector<Data> data;
   std::optional<Evaluation> evaluation;
   std::optional<AdapterConfig> adapter;
-  Optimizer optimizer{};
+  std::optional<Quantization> quantization;
+  DType frozen_dtype = DType::f32;
+  Recompute recompute = Recompute::none;
+  OptimizerSettings optimizer{};
   Schedule schedule;
-  std::int64_t per_device_train_batch_size = 1, gradient_accumulation_steps = 1, max_length = 0;
-  Truncation truncation = Truncation::cut;
-  bool shuffle = true;
+  Batching batching{};
   std::optional<std::int64_t> save_steps, save_total_limit;
   std::int64_t logging_steps = 1;
   Device device = Device::automatic;
@@ -61,10 +85,5 @@ struct Plan {
 Plan read_plan(const std::filesystem::path& path);
 /// The same of JSON at hand; `source` is what messages call it.
 Plan parse_plan(const nlohmann::json& json, const std::string& source);
-
-/// Where `now` asks for another training than `before`, one line for each key with both values. Keys that do
-/// not change what is learned (how often to log, save and evaluate, threads, device, output, tokenizer files)
-/// are passed over.
-std::vector<std::string> plan_differences(const nlohmann::json& before, const nlohmann::json& now);
 
 }  // namespace ziptie

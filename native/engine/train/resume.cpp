@@ -5,6 +5,7 @@
 
 #include "engine/io/json_object.h"
 #include "engine/io/sha256.h"
+#include "engine/train/plan_difference.h"
 #include "engine/train/run.h"
 
 namespace ziptie {

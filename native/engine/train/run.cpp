@@ -142,7 +142,7 @@ void Run::announce() {
                            continues_ ? fmt::format(", resumed after step {}", state_.step) : ""));
   if (counts.unsupervised > 0) {
     warn(fmt::format("{} of {} rows have no token that carries loss within max_length {} and are left out",
-                     counts.unsupervised, counts.total, plan_.max_length));
+                     counts.unsupervised, counts.total, plan_.batching.max_length));
   }
   if (data_->longest_row() > source_->config.max_position_embeddings) {
     warn(fmt::format("The longest row has {} tokens, but the model was made for {} (max_position_embeddings)",

@@ -9,11 +9,7 @@ namespace ziptie {
 bool StepResult::is_finite() const { return std::isfinite(loss) && std::isfinite(grad_norm); }
 
 Trainer::Trainer(const Plan& plan, Llama& model, const TrainingData& data)
-    : plan_(plan),
-      model_(model),
-      data_(data),
-      optimizer_(model, {plan.optimizer.beta1, plan.optimizer.beta2, plan.optimizer.epsilon,
-                         plan.optimizer.weight_decay}) {}
+    : plan_(plan), model_(model), data_(data), optimizer_(model, plan.optimizer) {}
 
 StepResult Trainer::step(std::int64_t step) {
   const auto batches = data_.step(step);

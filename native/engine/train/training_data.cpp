@@ -5,15 +5,17 @@
 namespace ziptie {
 
 TrainingData::TrainingData(const Plan& plan, std::int64_t vocab_size)
-    : batch_size_(plan.per_device_train_batch_size), accumulation_steps_(plan.gradient_accumulation_steps) {
+    : batch_size_(plan.batching.per_device_train_batch_size),
+      accumulation_steps_(plan.batching.gradient_accumulation_steps) {
   std::vector<WeightedRows> weighted;
   for (const Plan::Data& data : plan.data) {
-    datasets_.emplace_back(data.shards, vocab_size, plan.max_length, plan.truncation);
+    datasets_.emplace_back(data.shards, vocab_size, plan.batching.max_length, plan.batching.truncation);
     weighted.push_back({datasets_.back().rows(), data.weight});
   }
-  sampler_.emplace(weighted, plan.seed, plan.shuffle);
+  sampler_.emplace(weighted, plan.seed, plan.batching.shuffle);
   if (plan.evaluation)
-    evaluation_.emplace(plan.evaluation->shards, vocab_size, plan.max_length, plan.truncation);
+    evaluation_.emplace(plan.evaluation->shards, vocab_size, plan.batching.max_length,
+                        plan.batching.truncation);
 }
 
 std::vector<TokenBatch> TrainingData::step(std::int64_t step) const {
