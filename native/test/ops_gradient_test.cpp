@@ -145,6 +145,49 @@ TEST_CASE("the gradients of a frozen linear layer with adapters, with and withou
     }
 }
 
+TEST_CASE("a bias's gradient is the sum of the slopes, and the bias itself is added once") {
+  OpsFixture f = make_fixture();
+  const std::int64_t tokens = 130, in = 4, out = 70;
+  const Tensor x = f.random({tokens, in}), weight = f.random({out, in}), bias = f.random({out}),
+               slope = f.random({tokens, out}), y = f.poisoned({tokens, out});
+  const Accumulated gradient_bias(f, {out});
+  const Linear linear{.weight = weight, .bias = bias, .gradient_bias = gradient_bias.tensor};
+  f.backend->linear_backward(x, linear, {}, {}, slope, {});
+  f.check_gradient(
+      "bias",
+      [&] {
+        f.backend->linear_forward(x, linear, {}, y, {});
+        return f.weighted_sum(y, slope);
+      },
+      bias, gradient_bias.added());
+}
+
+TEST_CASE("the gradients of an embedding with an adapter, trained whole or frozen") {
+  OpsFixture f = make_fixture();
+  const std::int64_t tokens = 40, vocab = 23, hidden = 70, r = 3;
+  for (const bool whole : {true, false}) {
+    const Tensor ids = f.indices(f.random_indices(tokens, vocab)), table = f.random({vocab, hidden});
+    const Tensor a = f.random({vocab, r}), b = f.random({r, hidden}), slope = f.random({tokens, hidden});
+    const Tensor out = f.poisoned({tokens, hidden});
+    const Accumulated gradient(f, {vocab, hidden}), gradient_a(f, {vocab, r}), gradient_b(f, {r, hidden});
+    const Embedding embedding{.table = table,
+                              .gradient = whole ? std::optional(gradient.tensor) : std::nullopt,
+                              .lora_a = a,
+                              .lora_b = b,
+                              .gradient_lora_a = gradient_a.tensor,
+                              .gradient_lora_b = gradient_b.tensor,
+                              .scale = 1.7};
+    const auto loss = [&] {
+      f.backend->embedding_forward(embedding, ids, out);
+      return f.weighted_sum(out, slope);
+    };
+    f.backend->embedding_backward(embedding, ids, slope);
+    f.check_gradient("a", loss, a, gradient_a.added());
+    f.check_gradient("b", loss, b, gradient_b.added());
+    if (whole) f.check_gradient("table", loss, table, gradient.added());
+  }
+}
+
 TEST_CASE("rope's gradient is the opposite rotation") {
   OpsFixture f = make_fixture();
   const HeadLayout layout{2, 1, 4};
@@ -226,6 +269,39 @@ TEST_CASE("the head's gradients, scaled") {
     };
     f.check_gradient("x", loss, x, gradient_x);
     f.check_gradient("weight", loss, weight, gradient_weight.added());
+  }
+}
+
+TEST_CASE("the gradients of a head with an adapter, over several chunks, with and without dropout") {
+  OpsFixture f = make_fixture();
+  struct Shape {
+    std::int64_t rows, vocab;
+    double dropout;
+  };
+  // The last has more rows than a chunk.
+  for (const auto [rows, vocab, probability] :
+       {Shape{5, 21, 0}, Shape{5, 21, 0.4}, Shape{130, 131073, 0.4}}) {
+    const std::int64_t hidden = 2, r = 1;
+    const double scale = 0.3;
+    CAPTURE(probability);
+    const Tensor x = f.random({rows, hidden}), weight = f.random({vocab, hidden}),
+                 losses = f.poisoned({rows});
+    const Tensor a = f.random({r, hidden}), b = f.random({vocab, r}), gradient_x = f.poisoned({rows, hidden});
+    const Tensor targets = f.indices(f.random_indices(rows, static_cast<std::uint32_t>(vocab)));
+    const Accumulated gradient_a(f, {r, hidden}), gradient_b(f, {vocab, r});
+    const std::vector<Lora> adapters{{0, b, gradient_b.tensor, 0.8, 5}};
+    const Linear head{
+        .weight = weight, .adapters = adapters, .lora_a = a, .gradient_lora_a = gradient_a.tensor};
+    const Dropout dropout{probability, 7};
+    f.backend->head_cross_entropy(x, head, dropout, targets, scale, losses, gradient_x);
+    const auto loss = [&] {
+      f.backend->head_cross_entropy(x, head, dropout, targets, 1, losses, {});
+      return scale * f.backend->sum(losses);
+    };
+    f.check_gradient("a", loss, a, gradient_a.added());
+    if (vocab > 1000) continue;  // one number costs two passes over the vocabulary
+    f.check_gradient("x", loss, x, gradient_x);
+    f.check_gradient("b", loss, b, gradient_b.added());
   }
 }
 

@@ -68,6 +68,26 @@ TEST_CASE("the embedding picks rows, and its gradient adds up at repeated ids") 
   });
 }
 
+TEST_CASE("an embedding with an adapter adds scale · a[id] b") {
+  on_every_backend([](OpsFixture& f) {
+    const std::int64_t vocab = 40, hidden = 77, tokens = 300, r = 5;
+    const auto ids = f.random_indices(tokens, vocab);
+    const Tensor table = f.random({vocab, hidden}), a = f.random({vocab, r}), b = f.random({r, hidden});
+    const Tensor out = f.poisoned({tokens, hidden});
+    f.backend->embedding_forward({.table = table, .lora_a = a, .lora_b = b, .scale = 0.6}, f.indices(ids),
+                                 out);
+    const Values entries = f.values(table), left = f.values(a), right = f.values(b);
+    Values expected;
+    for (const auto id : ids)
+      for (std::int64_t i = 0; i < hidden; ++i) {
+        expected.push_back(entries[id * hidden + i]);
+        for (std::int64_t k = 0; k < r; ++k)
+          expected.back() += 0.6 * left[id * r + k] * right[k * hidden + i];
+      }
+    CHECK(relative_error(f.values(out), expected) < f.tolerance());
+  });
+}
+
 TEST_CASE("rows that were gathered return to their places, the others are zero") {
   on_every_backend([](OpsFixture& f) {
     const std::vector<std::uint32_t> rows{1, 2, 5, 300, 599};

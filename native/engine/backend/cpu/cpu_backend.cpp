@@ -86,7 +86,7 @@ class CpuBackend final : public Backend {
   void dequantize_nf4(const Nf4&, const Tensor&) override { throw std::logic_error("dequantize_nf4"); }
 
   void embedding_forward(const Embedding& embedding, const Tensor& ids, const Tensor& out) override {
-    gather_rows(embedding.table, ids, out);
+    dispatch(out, [&]<class T>() { cpu::embedding_forward<T>(context(), embedding, ids, out); });
   }
   void embedding_backward(const Embedding& embedding, const Tensor& ids,
                           const Tensor& gradient_out) override {

@@ -1,8 +1,10 @@
 // Rows picked by index, and their gradients put back.
 
+#include <bit>
 #include <cstring>
 
 #include "engine/backend/cpu/kernels.h"
+#include "engine/backend/cpu/vector.h"
 
 namespace ziptie::cpu {
 
@@ -30,30 +32,100 @@ void scatter_rows(Context context, const Tensor& x, const Tensor& rows, const Te
       });
 }
 
+namespace {
+
+/// A bfloat16's 16 bits are the upper half of a float's.
+float widen(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+
+/// to[i] += factor · from[i].
+template <class T>
+void add_multiple(std::int64_t n, T factor, const T* from, T* to) {
+  for_vectors<T>(n, [&](std::int64_t i, auto lanes_used) {
+    store<T>(to + i, load(to + i, lanes_used) + factor * load(from + i, lanes_used), lanes_used);
+  });
+}
+
+template <class T>
+T dot(std::int64_t n, const T* a, const T* b) {
+  Vector<T> sums{};
+  for_vectors<T>(
+      n, [&](std::int64_t i, auto lanes_used) { sums += load(a + i, lanes_used) * load(b + i, lanes_used); });
+  return sum_lanes<T>(sums);
+}
+
+/// Tasks that share out the rows of a table.
+constexpr std::int64_t table_tasks = 16;
+
+/// table[ids[t]] += rows[t], in the order of t. A task owns a range of the table and takes its tokens in
+/// order: no two tasks meet, and every sum has one order.
+template <class T>
+void add_to_rows(Context context, const std::uint32_t* ids, std::int64_t tokens, const T* rows,
+                 const Tensor& table) {
+  const std::int64_t vocab = table.shape[0], width = table.shape[1];
+  context.threads.run_blocks(
+      vocab, (vocab + table_tasks - 1) / table_tasks, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t token = 0; token < tokens; ++token)
+          if (ids[token] >= begin && ids[token] < end)
+            add_multiple<T>(width, T{1}, rows + token * width, data<T>(table) + ids[token] * width);
+      });
+}
+
+}  // namespace
+
+template <class T>
+void embedding_forward(Context context, const Embedding& embedding, const Tensor& ids, const Tensor& out) {
+  const std::int64_t width = out.shape[1], rank = embedding.lora_a.data ? embedding.lora_a.shape[1] : 0;
+  const auto* id = data<const std::uint32_t>(ids);
+  context.threads.run_blocks(
+      out.shape[0], rows_per_task(width * (1 + rank)), [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t token = begin; token < end; ++token) {
+          T* to = data<T>(out) + token * width;
+          if (embedding.table.dtype == DType::bf16) {
+            const auto* from = data<const std::uint16_t>(embedding.table) + id[token] * width;
+            for (std::int64_t i = 0; i < width; ++i) to[i] = widen(from[i]);
+          } else {
+            std::memcpy(to, data<const T>(embedding.table) + id[token] * width, width * sizeof(T));
+          }
+          const T* a = data<const T>(embedding.lora_a) + id[token] * rank;
+          for (std::int64_t k = 0; k < rank; ++k)
+            add_multiple<T>(width, static_cast<T>(embedding.scale) * a[k],
+                            data<const T>(embedding.lora_b) + k * width, to);
+        }
+      });
+}
+
 template <class T>
 void embedding_backward(Context context, const Embedding& embedding, const Tensor& ids,
                         const Tensor& gradient_out) {
-  const Tensor& gradient_table = *embedding.gradient;
-  const std::int64_t tokens = gradient_out.shape[0], width = gradient_out.shape[1],
-                     vocab = gradient_table.shape[0];
+  const std::int64_t tokens = gradient_out.shape[0], width = gradient_out.shape[1];
   const auto* id = data<const std::uint32_t>(ids);
-  // A task owns a range of the table and takes its tokens in order: no two tasks meet, and every sum has one
-  // order.
-  constexpr std::int64_t tasks = 16;
-  context.threads.run_blocks(vocab, (vocab + tasks - 1) / tasks,
-                             [&](std::int64_t begin, std::int64_t end, int) {
-                               for (std::int64_t token = 0; token < tokens; ++token) {
-                                 if (id[token] < begin || id[token] >= end) continue;
-                                 T* __restrict to = data<T>(gradient_table) + id[token] * width;
-                                 const T* from = data<const T>(gradient_out) + token * width;
-                                 for (std::int64_t i = 0; i < width; ++i) to[i] += from[i];
-                               }
-                             });
+  const T* slopes = data<const T>(gradient_out);
+  if (embedding.gradient) add_to_rows(context, id, tokens, slopes, *embedding.gradient);
+  if (!embedding.lora_a.data) return;
+
+  const std::int64_t rank = embedding.lora_a.shape[1];
+  const T scale = static_cast<T>(embedding.scale);
+  const T *a = data<const T>(embedding.lora_a), *b = data<const T>(embedding.lora_b);
+  T* hidden_slopes = context.workspace.shared<T>(tokens * rank);
+  context.threads.run_blocks(
+      tokens, rows_per_task(width * rank), [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t token = begin; token < end; ++token)
+          for (std::int64_t k = 0; k < rank; ++k)
+            hidden_slopes[token * rank + k] = scale * dot(width, slopes + token * width, b + k * width);
+      });
+  add_to_rows(context, id, tokens, hidden_slopes, embedding.gradient_lora_a);
+  context.threads.run_blocks(width, 64, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t token = 0; token < tokens; ++token)
+      for (std::int64_t k = 0; k < rank; ++k)
+        add_multiple<T>(end - begin, scale * a[id[token] * rank + k], slopes + token * width + begin,
+                        data<T>(embedding.gradient_lora_b) + k * width + begin);
+  });
 }
 
-#define ZIPTIE_INSTANTIATE(T)                                                          \
-  template void gather_rows<T>(Context, const Tensor&, const Tensor&, const Tensor&);  \
-  template void scatter_rows<T>(Context, const Tensor&, const Tensor&, const Tensor&); \
+#define ZIPTIE_INSTANTIATE(T)                                                                  \
+  template void gather_rows<T>(Context, const Tensor&, const Tensor&, const Tensor&);          \
+  template void scatter_rows<T>(Context, const Tensor&, const Tensor&, const Tensor&);         \
+  template void embedding_forward<T>(Context, const Embedding&, const Tensor&, const Tensor&); \
   template void embedding_backward<T>(Context, const Embedding&, const Tensor&, const Tensor&);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "engine/backend/cpu/gemm.h"
 #include "engine/backend/cpu/kernels.h"
 #include "engine/backend/cpu/vector.h"
 
@@ -45,47 +44,34 @@ T cross_entropy_row(T* logits, std::int64_t vocab, std::int64_t target, bool slo
 }  // namespace
 
 template <class T>
-void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Dropout&,
+void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Dropout& dropout,
                         const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x) {
   const std::int64_t rows = x.shape[0], width = x.shape[1], vocab = head.weight.shape[0];
+  const std::int64_t rank = head.lora_a.data ? head.lora_a.shape[0] : 0;
   // 64 MiB of float logits at most, unless that is too few rows to multiply well.
   const std::int64_t chunk = std::clamp<std::int64_t>((std::int64_t{1} << 24) / vocab, 128, 2048);
   const bool slopes = gradient_x.data != nullptr;
-  T* logits = context.workspace.shared<T>(std::min(rows, chunk) * vocab);
+  T* logits = context.workspace.outer<T>(std::min(rows, chunk) * (vocab + rank));
+  T* hidden = logits + std::min(rows, chunk) * vocab;
   const auto* target = data<const std::uint32_t>(targets);
-  const T* weight = data<const T>(head.weight);
+  const auto matrix = [&](T* values, std::int64_t count, std::int64_t columns) {
+    return Tensor{values, x.dtype, 2, {count, columns}};
+  };
 
   for (std::int64_t first = 0; first < rows; first += chunk) {
     const std::int64_t count = std::min(chunk, rows - first);
-    const T* input = data<const T>(x) + first * width;
-    const std::int64_t height = vocab * width <= 1 << 17 ? 128 : 512, edge = 1024;
-    const std::int64_t down = (count + height - 1) / height, across = (vocab + edge - 1) / edge;
-    context.threads.run(down * across, [&](std::int64_t task, int) {
-      const std::int64_t row = task % down * height, column = task / down * edge;
-      gemm(std::min(height, count - row), std::min(edge, vocab - column), width, T{1},
-           {input + row * width, width}, {weight + column * width, width, true}, T{0},
-           {logits + row * vocab + column, vocab});
-    });
+    const Tensor input = matrix(data<T>(x) + first * width, count, width),
+                 scores = matrix(logits, count, vocab);
+    const Tensor lora_hidden = rank > 0 ? matrix(hidden, count, rank) : Tensor{};
+    linear_forward<T>(context, input, head, dropout, scores, lora_hidden, first);
     context.threads.run_blocks(count, rows_per_task(vocab), [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t row = begin; row < end; ++row)
         data<T>(losses)[first + row] = cross_entropy_row(logits + row * vocab, vocab, target[first + row],
                                                          slopes, static_cast<T>(scale));
     });
-    if (!slopes) continue;
-    const std::int64_t x_height = 128, x_edge = 512, x_across = (width + x_edge - 1) / x_edge;
-    context.threads.run((count + x_height - 1) / x_height * x_across, [&](std::int64_t task, int) {
-      const std::int64_t row = task / x_across * x_height, column = task % x_across * x_edge;
-      gemm(std::min(x_height, count - row), std::min(x_edge, width - column), vocab, T{1},
-           {logits + row * vocab, vocab}, {weight + column, width}, T{0},
-           {data<T>(gradient_x) + (first + row) * width + column, width});
-    });
-    if (head.gradient) {
-      const std::int64_t ids = vocab <= 1024 ? 64 : 1024;
-      context.threads.run_blocks(vocab, ids, [&](std::int64_t begin, std::int64_t end, int) {
-        gemm(end - begin, width, count, T{1}, {logits + begin, vocab, true}, {input, width}, T{1},
-             {data<T>(*head.gradient) + begin * width, width});
-      });
-    }
+    if (slopes)
+      linear_backward<T>(context, input, head, dropout, lora_hidden, scores,
+                         matrix(data<T>(gradient_x) + first * width, count, width), first);
   }
 }
 

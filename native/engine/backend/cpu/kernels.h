@@ -32,6 +32,8 @@ void gather_rows(Context context, const Tensor& x, const Tensor& rows, const Ten
 template <class T>
 void scatter_rows(Context context, const Tensor& x, const Tensor& rows, const Tensor& out);
 template <class T>
+void embedding_forward(Context context, const Embedding& embedding, const Tensor& ids, const Tensor& out);
+template <class T>
 void embedding_backward(Context context, const Embedding& embedding, const Tensor& ids,
                         const Tensor& gradient_out);
 
@@ -42,12 +44,14 @@ template <class T>
 void rmsnorm_backward(Context context, const Tensor& x, const Tensor& weight, double epsilon,
                       const Tensor& gradient_out, const Tensor& gradient_x, const Tensor& gradient_weight);
 
+/// Row i of `x` has the dropout mask of row `first_row` + i.
 template <class T>
 void linear_forward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout,
-                    const Tensor& y, const Tensor& lora_hidden);
+                    const Tensor& y, const Tensor& lora_hidden, std::int64_t first_row = 0);
 template <class T>
 void linear_backward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout,
-                     const Tensor& lora_hidden, const Tensor& gradient_y, const Tensor& gradient_x);
+                     const Tensor& lora_hidden, const Tensor& gradient_y, const Tensor& gradient_x,
+                     std::int64_t first_row = 0);
 
 template <class T>
 void rope(Context context, const Tensor& qkv, const Tensor& positions, const Tensor& table,

@@ -32,15 +32,16 @@ std::int64_t adapter_elements(const Linear& linear) {
 /// `x` rows [begin, end), dropped out for one adapter, into `to`.
 template <class T>
 void drop(const T* x, std::int64_t width, std::int64_t begin, std::int64_t end, const Dropout& dropout,
-          std::uint32_t stream, T* to) {
+          std::uint32_t stream, std::int64_t first_row, T* to) {
   for (std::int64_t row = begin; row < end; ++row)
-    dropout_row<false>(dropout, stream, row, width, x + row * width, to + (row - begin) * width);
+    dropout_row<false>(dropout, stream, first_row + row, width, x + row * width, to + (row - begin) * width);
 }
 
 template <class T>
 struct Operands {
   const Linear& linear;
   const Dropout& dropout;
+  std::int64_t first_row;  ///< of dropout masks
   std::int64_t in = linear.weight.shape[1], out = linear.weight.shape[0], rank = total_rank(linear);
 
   /// lora_hidden = dropout(x) aᵀ for rows [begin, end).
@@ -54,7 +55,7 @@ struct Operands {
     std::int64_t first = 0;
     for (const Lora& lora : linear.adapters) {
       const std::int64_t r = lora.b.shape[1];
-      drop(x, in, begin, end, dropout, lora.stream, scratch);
+      drop(x, in, begin, end, dropout, lora.stream, first_row, scratch);
       gemm(end - begin, r, in, T{1}, {scratch, in}, {a + first * in, in, true}, T{0},
            {lora_hidden + begin * rank + first, rank});
       first += r;
@@ -66,6 +67,11 @@ struct Operands {
                     std::int64_t column, std::int64_t column_end, T* y) const {
     gemm(end - begin, column_end - column, in, T{1}, {x + begin * in, in},
          {data<const T>(linear.weight) + column * in, in, true}, T{0}, {y + begin * out + column, out});
+    if (linear.bias.data) {
+      const T* __restrict bias = data<const T>(linear.bias);
+      for (std::int64_t row = begin; row < end; ++row)
+        for (std::int64_t i = column; i < column_end; ++i) y[row * out + i] += bias[i];
+    }
     std::int64_t first = 0;
     for (const Lora& lora : linear.adapters) {
       const std::int64_t r = lora.b.shape[1];
@@ -94,7 +100,7 @@ struct Operands {
       gemm(width, r, end - begin, scale, {slope, out, true}, {lora_hidden + begin * rank + first, rank}, T{0},
            {to_b, r});
       if (dropout.probability != 0) {
-        drop(x, in, begin, end, dropout, lora.stream, scratch);
+        drop(x, in, begin, end, dropout, lora.stream, first_row, scratch);
         gemm(r, in, end - begin, T{1}, {gradient_hidden + begin * rank + first, rank, true}, {scratch, in},
              T{0}, {partial + first * in, in});
       }
@@ -124,7 +130,8 @@ struct Operands {
       gemm(end - begin, in, r, T{1}, {gradient_hidden + begin * rank + first, rank}, {a + first * in, in},
            T{0}, {scratch, in});
       for (std::int64_t row = begin; row < end; ++row)
-        dropout_row<true>(dropout, lora.stream, row, in, scratch + (row - begin) * in, gradient_x + row * in);
+        dropout_row<true>(dropout, lora.stream, first_row + row, in, scratch + (row - begin) * in,
+                          gradient_x + row * in);
       first += r;
     }
   }
@@ -156,12 +163,21 @@ void weight_gradient(Context context, const T* x, const T* gradient_y, std::int6
   });
 }
 
+/// gradient += Σ over rows of gradient_y.
+template <class T>
+void bias_gradient(Context context, const T* gradient_y, std::int64_t rows, std::int64_t out, T* gradient) {
+  context.threads.run_blocks(out, 64, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t i = begin; i < end; ++i) gradient[i] += gradient_y[row * out + i];
+  });
+}
+
 }  // namespace
 
 template <class T>
 void linear_forward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout,
-                    const Tensor& y, const Tensor& lora_hidden) {
-  const Operands<T> operands{linear, dropout};
+                    const Tensor& y, const Tensor& lora_hidden, std::int64_t first_row) {
+  const Operands<T> operands{linear, dropout, first_row};
   const std::int64_t rows = x.shape[0], in = operands.in, out = operands.out;
   const std::int64_t height = tile_rows(in, out), width = tile_columns(rows), across = tiles(out, width);
   const T* input = data<const T>(x);
@@ -183,8 +199,9 @@ void linear_forward(Context context, const Tensor& x, const Linear& linear, cons
 
 template <class T>
 void linear_backward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout,
-                     const Tensor& lora_hidden, const Tensor& gradient_y, const Tensor& gradient_x) {
-  const Operands<T> operands{linear, dropout};
+                     const Tensor& lora_hidden, const Tensor& gradient_y, const Tensor& gradient_x,
+                     std::int64_t first_row) {
+  const Operands<T> operands{linear, dropout, first_row};
   const std::int64_t rows = gradient_y.shape[0], in = operands.in, out = operands.out, rank = operands.rank;
   const bool drops = rank > 0 && dropout.probability != 0;
   const std::int64_t height = tile_rows(in, out), width = drops ? in : tile_columns(rows),
@@ -193,6 +210,7 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
   const T *input = data<const T>(x), *hidden = data<const T>(lora_hidden), *slope = data<const T>(gradient_y);
   T* to_x = data<T>(gradient_x);
   if (linear.gradient) weight_gradient(context, input, slope, rows, in, out, data<T>(*linear.gradient));
+  if (linear.gradient_bias) bias_gradient(context, slope, rows, out, data<T>(*linear.gradient_bias));
 
   if (drops) context.workspace.reserve_per_thread<T>(std::min(rows, height) * in);
   T* partial = rank > 0 ? context.workspace.shared<T>(blocks * share + rows * rank) : nullptr;
@@ -231,9 +249,9 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
 
 #define ZIPTIE_INSTANTIATE(T)                                                                            \
   template void linear_forward<T>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,  \
-                                  const Tensor&);                                                        \
+                                  const Tensor&, std::int64_t);                                          \
   template void linear_backward<T>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&, \
-                                   const Tensor&, const Tensor&);
+                                   const Tensor&, const Tensor&, std::int64_t);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)
 

@@ -8,22 +8,26 @@
 
 namespace ziptie::cpu {
 
-/// Scratch memory that ops share: one block per thread and one for the whole op. Grows to what was asked for
-/// and stays; contents are what the last op left.
+/// Scratch memory that ops share: one block per thread, one for the whole op, and one for an op that calls
+/// another. Grows to what was asked for and stays; contents are what the last op left.
 class Workspace {
  public:
-  explicit Workspace(int threads) : blocks_(threads + 1) {}
+  explicit Workspace(int threads) : blocks_(threads + 2), threads_(threads) {}
 
   /// `elements` for the whole op. Not to be called from a task.
   template <class T>
   T* shared(std::int64_t elements) {
-    return static_cast<T*>(blocks_.back().reserve(elements * sizeof(T)));
+    return static_cast<T*>(blocks_[threads_].reserve(elements * sizeof(T)));
+  }
+  /// The same for what is to outlive the ops that an op calls.
+  template <class T>
+  T* outer(std::int64_t elements) {
+    return static_cast<T*>(blocks_[threads_ + 1].reserve(elements * sizeof(T)));
   }
   /// Makes room in every thread's block, so that tasks need not allocate. Not to be called from a task.
   template <class T>
   void reserve_per_thread(std::int64_t elements) {
-    for (std::size_t thread = 0; thread + 1 < blocks_.size(); ++thread)
-      blocks_[thread].reserve(elements * sizeof(T));
+    for (int thread = 0; thread < threads_; ++thread) blocks_[thread].reserve(elements * sizeof(T));
   }
   template <class T>
   T* of_thread(int thread) const {
@@ -49,6 +53,7 @@ class Workspace {
     }
   };
   std::vector<Block> blocks_;
+  int threads_;
 };
 
 }  // namespace ziptie::cpu
