@@ -31,4 +31,9 @@ struct DescribeOptions {
 };
 int describe_command(const DescribeOptions& options);
 
+struct TrainTokenizerOptions {
+  std::filesystem::path plan;
+};
+int train_tokenizer_command(const TrainTokenizerOptions& options);
+
 }  // namespace ziptie

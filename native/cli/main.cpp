@@ -54,6 +54,10 @@ int main(int argc, char** argv) {
   describe->add_option("--threads", describe_options.threads, "CPU threads; all when not given")
       ->check(CLI::PositiveNumber);
 
+  ziptie::TrainTokenizerOptions tokenizer_options;
+  CLI::App* train_tokenizer = app.add_subcommand("train-tokenizer", "Train a BPE vocabulary on a corpus");
+  train_tokenizer->add_option("PLAN", tokenizer_options.plan, "trainer plan, JSON")->required();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -65,6 +69,7 @@ int main(int argc, char** argv) {
   try {
     if (train->parsed()) return ziptie::train_command(train_options);
     if (generate->parsed()) return ziptie::generate_command(generate_options);
+    if (train_tokenizer->parsed()) return ziptie::train_tokenizer_command(tokenizer_options);
     return ziptie::describe_command(describe_options);
   } catch (const std::bad_alloc&) {
     std::fputs("ziptie-engine: out of memory\n", stderr);
