@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { registerCheck } from "./check";
+import { registerEfficiency } from "./efficiency";
 import { registerPlan } from "./plan";
 import { registerResume } from "./resume";
 import { registerRuns } from "./runs";
@@ -32,6 +33,7 @@ export function createProgram(): Command {
   for (const register of [
     registerCheck,
     registerTokenize,
+    registerEfficiency,
     registerPlan,
     registerTrain,
     registerResume,

@@ -1,30 +1,29 @@
-import type { Encoding } from "tokenizers";
-import { CodePointOffsets } from "../text/offsets";
+import type { TokenSequence } from "./encoder";
 
 /** One text as tokens. */
 export class Encoded {
   readonly ids: Uint32Array;
-  readonly #encoding: Encoding;
+  readonly #sequence: TokenSequence;
   readonly #name: (id: number) => string;
   #spans: Uint32Array | undefined;
 
   constructor(
     readonly text: string,
-    encoding: Encoding,
+    sequence: TokenSequence,
     name: (id: number) => string,
   ) {
-    this.ids = Uint32Array.from(encoding.getIds());
-    this.#encoding = encoding;
+    this.ids = sequence.ids;
+    this.#sequence = sequence;
     this.#name = name;
   }
 
   /**
    * Start and end of every token, one pair after the other, in UTF-16 offsets of `text`; never inside a surrogate
    * pair. Tokens may share a span: the bytes of one character do, and so does a word-start mark that the normaliser
-   * has added before a character. Converted when first asked for.
+   * has added before a character. Computed when first asked for.
    */
   get spans(): Uint32Array {
-    this.#spans ??= utf16Spans(this.text, this.#encoding.getOffsets());
+    this.#spans ??= this.#sequence.spans();
     return this.#spans;
   }
 
@@ -32,16 +31,4 @@ export class Encoded {
   tokens(): string[] {
     return Array.from(this.ids, this.#name);
   }
-}
-
-function utf16Spans(text: string, offsets: number[][]): Uint32Array {
-  const map = new CodePointOffsets(text);
-  const plain = map.codePoints === text.length;
-  const spans = new Uint32Array(2 * offsets.length);
-  for (let index = 0; index < offsets.length; index++) {
-    const [start, end] = offsets[index] as [number, number];
-    spans[2 * index] = plain ? start : map.toUtf16(start);
-    spans[2 * index + 1] = plain ? end : map.toUtf16(end);
-  }
-  return spans;
 }

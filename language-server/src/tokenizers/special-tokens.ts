@@ -1,5 +1,5 @@
-import type { Tokenizer as NativeTokenizer } from "tokenizers";
-import type { TokenizerJson } from "./tokenizer-json";
+import type { Encoder } from "./encoder";
+import type { AddedTokenEntry } from "./vocabulary-facts";
 
 /** A token with a role. `id` is absent when the vocabulary lacks the token that the config names. */
 export interface SpecialToken {
@@ -27,25 +27,25 @@ const CONVENTIONAL: readonly { bos?: string; eos: string }[] = [
  * else, for BOS and EOS, the first conventional pair that the tokenizer has as special tokens.
  */
 export function readSpecialTokens(
-  native: NativeTokenizer,
-  json: TokenizerJson,
+  encoder: Pick<Encoder, "tokenToId" | "idToToken">,
+  addedTokens: readonly AddedTokenEntry[],
   config: Record<string, unknown>,
   modelConfig: Record<string, unknown>,
 ): SpecialTokens {
-  const byId = new Map(json.addedTokens.map(({ id, content }) => [id, content]));
-  const byText = new Map(json.addedTokens.map(({ id, content }) => [content, id]));
-  const specials = new Set(json.addedTokens.filter(({ special }) => special).map(({ content }) => content));
+  const byId = new Map(addedTokens.map(({ id, content }) => [id, content]));
+  const byText = new Map(addedTokens.map(({ id, content }) => [content, id]));
+  const specials = new Set(addedTokens.filter(({ special }) => special).map(({ content }) => content));
   const conventional = CONVENTIONAL.find(({ bos, eos }) => specials.has(eos) && (!bos || specials.has(bos)));
   const find = (role: "bos" | "eos" | "unk" | "pad"): SpecialToken | undefined => {
     const named = config[`${role}_token`];
     const text = textOf(named) ?? (named === null ? undefined : inferred(role));
     if (text === undefined) return undefined;
-    return { text, id: byText.get(text) ?? native.tokenToId(text) ?? undefined };
+    return { text, id: byText.get(text) ?? encoder.tokenToId(text) };
   };
   const inferred = (role: string): string | undefined => {
     const field = modelConfig[`${role}_token_id`];
     const id: unknown = Array.isArray(field) ? field[0] : field;
-    if (typeof id === "number") return byId.get(id) ?? native.idToToken(id) ?? undefined;
+    if (typeof id === "number") return byId.get(id) ?? encoder.idToToken(id);
     return role === "bos" ? conventional?.bos : role === "eos" ? conventional?.eos : undefined;
   };
   return { bos: find("bos"), eos: find("eos"), unk: find("unk"), pad: find("pad") };

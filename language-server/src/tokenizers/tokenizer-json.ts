@@ -4,26 +4,15 @@
  */
 import { type ParseError, parse as parseTolerantly } from "jsonc-parser";
 import { checkPrecompiledCharsmap } from "./charsmap";
+import { type CutRules, cutRulesOf } from "./long-text";
 import { TokenizerError } from "./tokenizer-error";
+import type { AddedTokenEntry, VocabularyFacts } from "./vocabulary-facts";
 
-export interface AddedTokenEntry {
-  id: number;
-  content: string;
-  special: boolean;
-  singleWord: boolean;
-  leftStrip: boolean;
-  rightStrip: boolean;
-  normalized: boolean;
-}
-
-export interface TokenizerJson {
-  addedTokens: AddedTokenEntry[];
+export interface TokenizerJson extends VocabularyFacts {
   /** BPE, Unigram, WordPiece or WordLevel. */
-  model: string;
-  /** Characters outside the vocabulary become tokens `<0x00>` … `<0xFF>`. */
-  byteFallback: boolean;
-  /** Every token is a run of bytes, written in the 256 printable characters of GPT-2's alphabet. */
-  byteLevel: boolean;
+  readonly model: string;
+  /** How a long text may be cut; null where it may not. */
+  readonly cutRules: CutRules | null;
 }
 
 /** Sequences of sequences; the library refuses JSON of 128 levels. */
@@ -57,7 +46,17 @@ export function parseTokenizerJson(text: string, path: string): TokenizerJson {
     model: typeof model.type === "string" ? model.type : "BPE",
     byteFallback: model.byte_fallback === true,
     byteLevel: mentions(root.pre_tokenizer, "ByteLevel") || mentions(root.decoder, "ByteLevel"),
+    unknown: unknownOf(model),
+    cutRules: cutRulesOf(root, addedTokens),
   };
+}
+
+function unknownOf(model: JsonObject): string | undefined {
+  if (typeof model.unk_token === "string") return model.unk_token;
+  // Unigram lists its pieces with their scores.
+  const piece =
+    Array.isArray(model.vocab) && typeof model.unk_id === "number" ? model.vocab[model.unk_id] : undefined;
+  return Array.isArray(piece) && typeof piece[0] === "string" ? piece[0] : undefined;
 }
 
 /** @throws TokenizerError `malformed`, naming line and column */
