@@ -73,8 +73,8 @@ TEST_CASE("A damaged or hostile file is refused with what is wrong with it") {
       {"a length beyond all files", absurd, "its header claims 9151314442816847926 bytes"},
       {"cut within the data", file_with(one, 8).substr(0, 69),
        "tensor 'a': data_offsets [0, 8] do not lie within the 7 bytes"},
-      {"no JSON", file_with("{\"a\":", 0), "its header is not JSON"},
-      {"not UTF-8", file_with("{\"\xff\":1}", 0), "its header is not JSON"},
+      {"no JSON", file_with("{\"a\":", 0), "its header: not JSON"},
+      {"not UTF-8", file_with("{\"\xff\":1}", 0), "its header: not JSON"},
       {"no object", file_with("[1]", 0), "its header is not a JSON object"},
       {"an entry that is no object", file_with(R"({"a":1})", 0), "tensor 'a': its entry is not an object"},
       {"no dtype", file_with(R"({"a":{"shape":[2],"data_offsets":[0,8]}})", 8),
@@ -133,11 +133,11 @@ TEST_CASE("A damaged or hostile file is refused with what is wrong with it") {
        file_with(
            R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}})",
            8),
-       "'a' is there twice"},
+       "the key \"a\" is there twice"},
       {"metadata that is no text", file_with(R"({"__metadata__":{"step":3}})", 0),
        "__metadata__.step is not a string"},
       {"metadata that is no object", file_with(R"({"__metadata__":[]})", 0), "__metadata__ is not an object"},
-      {"nesting without end", file_with(std::string(200'000, '['), 0), "its header is not JSON"},
+      {"nesting without end", file_with(std::string(200'000, '['), 0), "its header: nested more than 64 deep"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.about);

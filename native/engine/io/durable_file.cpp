@@ -87,6 +87,17 @@ void sync_directory(const std::filesystem::path& directory) {
   if (::fsync(opened.value) != 0 && errno != EINVAL) fail(directory, "sync", errno);
 }
 
+void create_directories_durably(const std::filesystem::path& directory) {
+  std::error_code error;
+  if (std::filesystem::is_directory(directory, error)) return;
+  const auto parent = directory.parent_path();
+  if (!parent.empty() && parent != directory) create_directories_durably(parent);
+  std::filesystem::create_directory(directory, error);
+  if (error) fail(directory, "create", error.value());
+  // The name of a directory is its parent's content.
+  sync_directory(parent.empty() ? "." : parent);
+}
+
 void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory) {
   sync_directory(aside);
   std::error_code error;
@@ -102,8 +113,7 @@ std::filesystem::path begin_aside(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::remove_all(aside, error);
   if (error) fail(aside, "remove", error.value());
-  std::filesystem::create_directories(aside, error);
-  if (error) fail(aside, "create", error.value());
+  create_directories_durably(aside);
   return aside;
 }
 

@@ -36,6 +36,9 @@ std::string read_file(const std::filesystem::path& path);
 void copy_file_durably(const std::filesystem::path& from, const std::filesystem::path& to);
 /// Makes the names within `directory` durable. @throws FileError
 void sync_directory(const std::filesystem::path& directory);
+/// Creates a directory and those above it that are missing, each durably; it may be there already.
+/// @throws FileError
+void create_directories_durably(const std::filesystem::path& directory);
 /// Gives the finished directory `aside` the name `directory`, in place of what had that name, and makes it
 /// durable. @throws FileError
 void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory);

@@ -14,9 +14,18 @@ namespace {
 /// Beyond it, JSON's numbers are not whole numbers everywhere (Number.MAX_SAFE_INTEGER).
 constexpr std::int64_t largest_integer = (std::int64_t{1} << 53) - 1;
 
+constexpr int deepest_nesting = 64;
+
 std::string excerpt(const nlohmann::json& value) {
   std::string text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return text.size() <= 60 ? text : text.substr(0, 57) + "…";
+}
+
+/// What nlohmann-json says of a mistake, which quotes the token it stumbled over, however long that is.
+std::string parse_error(const nlohmann::json::exception& error) {
+  constexpr std::size_t longest = 200;
+  const std::string what = error.what();
+  return what.size() <= longest ? what : what.substr(0, longest) + "…";
 }
 
 }  // namespace
@@ -123,11 +132,32 @@ void JsonObject::refuse_type(std::string_view key, std::string_view expected,
   refuse(key, fmt::format("expected {}, found {}", expected, excerpt(found)));
 }
 
+nlohmann::json parse_json(std::string_view text) {
+  using Event = nlohmann::json::parse_event_t;
+  std::vector<std::set<std::string>> keys;
+  const auto check = [&](int depth, Event event, nlohmann::json& parsed) {
+    if (depth >= deepest_nesting && (event == Event::object_start || event == Event::array_start)) {
+      throw FileError(fmt::format("nested more than {} deep", deepest_nesting));
+    }
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second) {
+      throw FileError(fmt::format("the key {} is there twice", excerpt(parsed)));
+    }
+    return true;
+  };
+  try {
+    return nlohmann::json::parse(text, check);
+  } catch (const nlohmann::json::exception& error) {
+    throw FileError(fmt::format("not JSON: {}", parse_error(error)));
+  }
+}
+
 nlohmann::json read_json(const std::filesystem::path& path) {
   const std::string text = read_file(path);
   try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
+    return parse_json(text);
+  } catch (const FileError& error) {
     throw FileError(fmt::format("{}: {}", path.string(), error.what()));
   }
 }

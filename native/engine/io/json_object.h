@@ -51,7 +51,12 @@ class JsonObject {
   std::set<std::string, std::less<>> asked_;
 };
 
-/// Reads a JSON file. @throws FileError naming the file and the position of the mistake
+/// Parses JSON that somebody else wrote: an object may not hold a key twice, and nothing is nested more than
+/// 64 deep (what reads, compares and prints JSON recurses).
+/// @throws FileError with the position of the mistake, without a source
+nlohmann::json parse_json(std::string_view text);
+
+/// The same of a file. @throws FileError naming the file
 nlohmann::json read_json(const std::filesystem::path& path);
 
 }  // namespace ziptie

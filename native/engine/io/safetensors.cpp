@@ -7,8 +7,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
+#include "engine/io/json_object.h"
 #include "engine/io/mapped_file.h"
 
 namespace ziptie {
@@ -32,19 +32,6 @@ std::optional<DType> dtype_of(const std::string& name) {
     if (name == text) return dtype;
   }
   return std::nullopt;
-}
-
-/// Parses, and refuses a key that an object holds twice (nlohmann-json keeps the last).
-json parse_without_duplicates(std::string_view text) {
-  std::vector<std::set<std::string>> keys;
-  return json::parse(text, [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) {
-      throw FileError(fmt::format("'{}' is there twice", parsed.get<std::string>()));
-    }
-    return true;
-  });
 }
 
 struct Extent {
@@ -136,19 +123,7 @@ std::string shape_text(std::span<const std::int64_t> shape) {
   return text + "]";
 }
 
-struct SafetensorsFile::State {
-  explicit State(const std::filesystem::path& path) : path(path), file(path) { read(); }
-
-  void read();
-
-  std::filesystem::path path;
-  MappedFile file;
-  std::map<std::string, TensorInfo> tensors;
-  std::map<std::string, std::string> metadata;
-};
-
-void SafetensorsFile::State::read() {
-  const auto bytes = file.bytes();
+SafetensorsContents parse_safetensors(std::span<const std::byte> bytes) {
   std::uint64_t header_bytes = 0;
   if (bytes.size() < sizeof header_bytes) {
     throw FileError(
@@ -163,30 +138,41 @@ void SafetensorsFile::State::read() {
   const auto data = bytes.subspan(sizeof header_bytes + header_bytes);
   json header;
   try {
-    header = parse_without_duplicates({reinterpret_cast<const char*>(bytes.data()) + sizeof header_bytes,
-                                       static_cast<std::size_t>(header_bytes)});
-  } catch (const json::exception& error) {
-    throw FileError(fmt::format("its header is not JSON: {}", error.what()));
+    header = parse_json({reinterpret_cast<const char*>(bytes.data()) + sizeof header_bytes,
+                         static_cast<std::size_t>(header_bytes)});
+  } catch (const FileError& error) {
+    throw FileError(fmt::format("its header: {}", error.what()));
   }
   if (!header.is_object()) throw FileError("its header is not a JSON object");
 
+  SafetensorsContents contents;
   std::vector<Extent> extents;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
       if (!entry.is_object()) throw FileError("__metadata__ is not an object");
       for (const auto& [key, value] : entry.items()) {
         if (!value.is_string()) throw FileError(fmt::format("__metadata__.{} is not a string", key));
-        metadata.emplace(key, value.get<std::string>());
+        contents.metadata.emplace(key, value.get<std::string>());
       }
       continue;
     }
     Extent extent{};
-    const auto inserted = tensors.emplace(name, read_entry(name, entry, data, extent)).first;
+    const auto inserted = contents.tensors.emplace(name, read_entry(name, entry, data, extent)).first;
     extent.name = &inserted->first;
     extents.push_back(extent);
   }
   check_extents(extents, data.size());
+  return contents;
 }
+
+struct SafetensorsFile::State {
+  explicit State(const std::filesystem::path& path)
+      : path(path), file(path), contents(parse_safetensors(file.bytes())) {}
+
+  std::filesystem::path path;
+  MappedFile file;
+  SafetensorsContents contents;
+};
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) {
   try {
@@ -202,15 +188,19 @@ SafetensorsFile::~SafetensorsFile() = default;
 SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 
 const std::filesystem::path& SafetensorsFile::path() const { return state_->path; }
-const std::map<std::string, TensorInfo>& SafetensorsFile::tensors() const { return state_->tensors; }
-const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return state_->metadata; }
+const std::map<std::string, TensorInfo>& SafetensorsFile::tensors() const { return state_->contents.tensors; }
+const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
+  return state_->contents.metadata;
+}
 
 const TensorInfo& SafetensorsFile::at(const std::string& name) const {
-  const auto found = state_->tensors.find(name);
-  if (found == state_->tensors.end()) {
+  const auto found = state_->contents.tensors.find(name);
+  if (found == state_->contents.tensors.end()) {
     throw FileError(fmt::format("{}: there is no tensor '{}'", state_->path.string(), name));
   }
   return found->second;
 }
+
+void SafetensorsFile::release(const TensorInfo& tensor) const { state_->file.release(tensor.bytes); }
 
 }  // namespace ziptie

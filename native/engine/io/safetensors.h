@@ -26,8 +26,17 @@ struct TensorInfo {
   std::span<const std::byte> bytes;  ///< into the mapped file; not aligned
 };
 
-/// A safetensors file, memory-mapped; every offset has been checked against the file's size, gaps and
-/// overlaps are refused.
+struct SafetensorsContents {
+  std::map<std::string, TensorInfo> tensors;  ///< by name; their bytes are views
+  std::map<std::string, std::string> metadata;
+};
+
+/// Reads the header of a safetensors file that lies in `bytes`. Every offset is checked against their number;
+/// gaps and overlaps are refused.
+/// @throws FileError naming the tensor, but not the file
+SafetensorsContents parse_safetensors(std::span<const std::byte> bytes);
+
+/// A safetensors file, memory-mapped.
 class SafetensorsFile {
  public:
   /// @throws FileError naming the file and the tensor
@@ -40,6 +49,8 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const;
   /// @throws FileError when there is no such tensor
   const TensorInfo& at(const std::string& name) const;
+  /// Takes a tensor that has been read out of memory; read again it comes from the file again.
+  void release(const TensorInfo& tensor) const;
 
  private:
   struct State;

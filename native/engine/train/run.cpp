@@ -297,14 +297,13 @@ void check_may_begin(const std::filesystem::path& output, bool resume) {
 }  // namespace
 
 RunOutcome run_training(const Plan& plan, const RunControl& control) {
-  std::error_code error;
-  std::filesystem::create_directories(plan.output, error);
-  if (error) throw FileError(fmt::format("{}: cannot create: {}", plan.output.string(), error.message()));
+  create_directories_durably(plan.output);
   const RunLock lock(plan.output);
   check_may_begin(plan.output, control.resume);
   const auto events_path = plan.output / "events.jsonl";
   const bool continues = control.resume && summarize_events(events_path).started;
   EventLog events(events_path);
+  sync_directory(plan.output);
   std::optional<Run> run;
   const auto report = [&](const std::string& reason) {
     try {
