@@ -21,17 +21,17 @@ const unread: readonly (readonly [source: string, keys: string[]])[] = [
       restore_callback_states_from_checkpoint full_determinism data_seed use_cpu accelerator_config
       parallelism_config dataloader_drop_last dataloader_num_workers dataloader_pin_memory
       dataloader_persistent_workers dataloader_prefetch_factor dataloader_multiprocessing_context
-      dataloader_in_order remove_unused_columns label_names train_sampling_strategy length_column_name
+      dataloader_in_order remove_unused_columns label_names length_column_name
       ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph ddp_backend ddp_timeout
       fsdp fsdp_config deepspeed debug skip_memory_metrics do_train do_eval do_predict resume_from_checkpoint
-      local_rank overwrite_output_dir group_by_length lr_scheduler_args`),
+      local_rank overwrite_output_dir lr_scheduler_args`),
   ],
   [
     "TRL",
     words(`
       model_init_kwargs trust_remote_code router_aux_loss_coef dataset_text_field dataset_kwargs dataset_num_proc
       eos_token shuffle_dataset packing_strategy padding_free pad_to_multiple_of eval_packing completion_only_loss
-      assistant_only_loss loss_type activation_offloading pad_token model_revision dtype torch_dtype
+      assistant_only_loss loss_type activation_offloading pad_token model_revision
       attn_implementation lora_target_parameters lora_task_type use_dora load_in_8bit bnb_4bit_quant_storage
       dataset_config dataset_train_split dataset_test_split dataset_streaming ignore_bias_buffers`),
   ],
@@ -52,6 +52,8 @@ const renamed = new Map<string, string>([
   ["evaluation_strategy", "eval_strategy"],
   ["max_seq_length", "max_length"],
   ["truncation_mode", "truncation"],
+  ["torch_dtype", "dtype"],
+  ["train_sampling_strategy", "group_by_length"],
   ["per_gpu_train_batch_size", "per_device_train_batch_size"],
   ["dataset_name", "dataset"],
   ["model_name", "model_name_or_path"],
@@ -73,6 +75,7 @@ const renamed = new Map<string, string>([
   ["template", "chat_template_path"],
   ["finetuning_type", "use_peft"],
   ["quantization_bit", "load_in_4bit"],
+  ["embedding_lr", "embedding_learning_rate"],
   ["double_quantization", "use_bnb_nested_quant"],
   ["max_samples", "dataset"],
   // Axolotl

@@ -2,11 +2,12 @@ import { basename, dirname, resolve } from "node:path";
 import type { Finding } from "../text/span";
 import type { ConfigFiles } from "./config-files";
 import { datasetEntries } from "./dataset-entries";
+import { modelFindings, zipTieMapPath } from "./model-findings";
 import { pathFindings } from "./path-findings";
 import type { ConfigReading } from "./read-config";
 import type { TrainingConfig } from "./schema";
 import { chatTemplateSource, isConfigPath, tokenizerPathOf } from "./sources";
-import type { DatasetSource, Interval, ModelSource, TrainingPlan } from "./training-plan";
+import type { DatasetSource, Interval, ModelSource, RopeScaling, TrainingPlan } from "./training-plan";
 
 export interface PlanResolution {
   /** null when the config leaves open what is to be done. A plan may be there although there are findings. */
@@ -21,26 +22,21 @@ export interface PlanResolution {
  * Whether a finding stands in the way is a matter of its rule's severity, which `rules/` knows.
  */
 export function resolveTrainingPlan(reading: ConfigReading, files: ConfigFiles): PlanResolution {
-  const findings = [...reading.findings, ...pathFindings(reading, files)];
+  const findings = [...reading.findings, ...pathFindings(reading, files), ...modelFindings(reading, files)];
   const { config, path } = reading;
-  if (
-    !config ||
-    config.stage === "vocabulary" ||
-    config.optim !== "adamw_torch" ||
-    config.device === "cuda"
-  ) {
-    return { plan: null, findings };
-  }
-  const schedule = scheduleOf(config);
-  const model = modelOf(config, dirname(path));
-  const tokenizer = tokenizerPathOf(reading, files);
-  if (!schedule || !model || !tokenizer) return { plan: null, findings };
+  if (!config || config.stage === "vocabulary" || config.device === "cuda") return { plan: null, findings };
   const folder = dirname(path);
+  const schedule = scheduleOf(config);
+  const optimizer = optimizerNames[config.optim];
+  const model = modelOf(config, folder);
+  const tokenizer = tokenizerPathOf(reading, files);
+  if (!schedule || !optimizer || !model || !tokenizer) return { plan: null, findings };
   const plan: TrainingPlan = {
     config: path,
     name: basename(path).replace(/(\.ziptie)?\.ya?ml$/i, ""),
     stage: config.stage,
     model,
+    vocabulary: vocabularyOf(config, folder, tokenizer, files),
     tokenizer: { path: tokenizer },
     chat_template: config.stage === "sft" ? chatTemplateSource(config.chat_template_path, folder) : null,
     dataset: sourcesOf(config, "dataset", folder),
@@ -54,6 +50,8 @@ export function resolveTrainingPlan(reading: ConfigReading, files: ConfigFiles):
           },
     max_length: config.max_length,
     truncation: config.truncation,
+    packing: config.packing,
+    group_by_length: config.group_by_length && !config.packing,
     adapter: config.use_peft
       ? {
           r: config.lora_r,
@@ -61,11 +59,16 @@ export function resolveTrainingPlan(reading: ConfigReading, files: ConfigFiles):
           dropout: config.lora_dropout,
           use_rslora: config.use_rslora,
           target_modules: config.lora_target_modules,
+          modules_to_save: config.lora_modules_to_save ?? [],
         }
       : null,
+    quantization: config.load_in_4bit ? { type: "nf4", double_quant: config.use_bnb_nested_quant } : null,
+    frozen_dtype: config.use_peft ? config.dtype : "float32",
+    recompute: recomputeOf(config.gradient_checkpointing),
     optimizer: {
-      name: config.optim,
+      name: optimizer,
       learning_rate: config.learning_rate,
+      embedding_learning_rate: config.embedding_learning_rate ?? null,
       betas: [config.adam_beta1, config.adam_beta2],
       epsilon: config.adam_epsilon,
       weight_decay: config.weight_decay,
@@ -88,6 +91,31 @@ export function resolveTrainingPlan(reading: ConfigReading, files: ConfigFiles):
   return { plan, findings };
 }
 
+/** The optimizers that run, by every name that HF has for each. */
+const optimizerNames: Partial<Record<TrainingConfig["optim"], TrainingPlan["optimizer"]["name"]>> = {
+  adamw_torch: "adamw_torch",
+  adamw_torch_fused: "adamw_torch",
+  adamw_8bit: "adamw_8bit",
+  adamw_bnb_8bit: "adamw_8bit",
+  paged_adamw_8bit: "paged_adamw_8bit",
+};
+
+function recomputeOf(written: TrainingConfig["gradient_checkpointing"]): TrainingPlan["recompute"] {
+  return written === true ? "full" : written === false ? "none" : written;
+}
+
+function vocabularyOf(
+  config: TrainingConfig,
+  folder: string,
+  tokenizer: string,
+  files: ConfigFiles,
+): TrainingPlan["vocabulary"] {
+  const { embedding_init: initialization, embedding_init_map: written } = config;
+  if (initialization === undefined || config.model) return null;
+  const map = initialization === "zip-tie" ? zipTieMapPath(written, folder, tokenizer, files) : null;
+  return { initialization, map };
+}
+
 function modelOf(config: TrainingConfig, folder: string): ModelSource | null {
   if (config.model_name_or_path !== undefined) {
     const path = resolve(folder, config.model_name_or_path);
@@ -95,17 +123,34 @@ function modelOf(config: TrainingConfig, folder: string): ModelSource | null {
   }
   if (!config.model) return null;
   const { seed, vocab_size, num_key_value_heads, bos_token_id, eos_token_id, ...rest } = config.model;
+  const headDim = rest.head_dim ?? rest.hidden_size / rest.num_attention_heads;
+  const rope = ropeScalingOf(rest.rope_scaling);
+  if (!Number.isInteger(headDim) || rope === undefined) return null;
   return {
     kind: "architecture",
     seed: seed ?? config.seed,
     architecture: {
       ...rest,
+      head_dim: headDim,
+      attention_bias: rest.attention_bias ?? rest.model_type === "qwen2",
+      rope_scaling: rope,
       num_key_value_heads: num_key_value_heads ?? rest.num_attention_heads,
       vocab_size: vocab_size ?? null,
       bos_token_id,
       eos_token_id,
     },
   };
+}
+
+/** undefined: something is missing. */
+function ropeScalingOf(
+  written: NonNullable<TrainingConfig["model"]>["rope_scaling"],
+): RopeScaling | null | undefined {
+  if (written === undefined) return null;
+  const { rope_type, factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } = written;
+  if (rope_type === "linear") return { rope_type, factor };
+  if (!low_freq_factor || !high_freq_factor || !original_max_position_embeddings) return undefined;
+  return { rope_type, factor, low_freq_factor, high_freq_factor, original_max_position_embeddings };
 }
 
 function scheduleOf(config: TrainingConfig): TrainingPlan["schedule"] | null {

@@ -9,6 +9,12 @@ export interface TrainingPlan {
   readonly name: string;
   readonly stage: "pretrain" | "sft";
   readonly model: ModelSource;
+  /** How rows begin of tokens that the model does not have; null: it must have every token. */
+  readonly vocabulary: {
+    readonly initialization: "random" | "mean" | "zip-tie";
+    /** The zip-tie map, absolute; null for the others. */
+    readonly map: string | null;
+  } | null;
   /** Where the tokenizer is read from. */
   readonly tokenizer: TokenizerSource;
   /** null for `pretrain`, which trains on plain text. */
@@ -23,6 +29,9 @@ export interface TrainingPlan {
   } | null;
   readonly max_length: number;
   readonly truncation: "cut" | "drop";
+  /** Rows are put into packs of up to `max_length` tokens, which batches and steps then count. */
+  readonly packing: boolean;
+  readonly group_by_length: boolean;
   /** LoRA; null trains every weight. */
   readonly adapter: {
     readonly r: number;
@@ -30,11 +39,21 @@ export interface TrainingPlan {
     readonly dropout: number;
     readonly use_rslora: boolean;
     /** Last components of module names; `all-linear` stands for every linear layer except `lm_head`. */
-    readonly target_modules: "all-linear" | readonly string[];
+    readonly target_modules: "all-linear" | readonly AdaptedModule[];
+    /** `embed_tokens`, `lm_head`, `norm`: trained whole beside the adapter. */
+    readonly modules_to_save: readonly SavedModule[];
   } | null;
+  /** Of the linear layers below an adapter. */
+  readonly quantization: { readonly type: "nf4"; readonly double_quant: boolean } | null;
+  /** How frozen weights that are not quantised are kept; `auto` is as the model's files have them, float32 or bfloat16. */
+  readonly frozen_dtype: "auto" | "float32" | "bfloat16";
+  /** What is computed again for the backward pass; `auto` is the least that fits the machine's memory. */
+  readonly recompute: "auto" | "none" | "selective" | "full";
   readonly optimizer: {
-    readonly name: "adamw_torch";
+    readonly name: "adamw_torch" | "adamw_8bit" | "paged_adamw_8bit";
     readonly learning_rate: number;
+    /** Of `embed_tokens` and `lm_head`; null: `learning_rate`. */
+    readonly embedding_learning_rate: number | null;
     readonly betas: readonly [number, number];
     readonly epsilon: number;
     readonly weight_decay: number;
@@ -67,6 +86,18 @@ export interface TrainingPlan {
   readonly output_dir: string;
 }
 
+type AdaptedModule =
+  | "q_proj"
+  | "k_proj"
+  | "v_proj"
+  | "o_proj"
+  | "gate_proj"
+  | "up_proj"
+  | "down_proj"
+  | "embed_tokens"
+  | "lm_head";
+type SavedModule = "embed_tokens" | "lm_head" | "norm";
+
 export type ModelSource =
   /** An HF directory. */
   | { readonly kind: "directory"; readonly path: string }
@@ -75,14 +106,28 @@ export type ModelSource =
   /** Random initialisation. */
   | { readonly kind: "architecture"; readonly architecture: PlannedArchitecture; readonly seed: number };
 
+export type RopeScaling =
+  | { readonly rope_type: "linear"; readonly factor: number }
+  | {
+      readonly rope_type: "llama3";
+      readonly factor: number;
+      readonly low_freq_factor: number;
+      readonly high_freq_factor: number;
+      readonly original_max_position_embeddings: number;
+    };
+
 /** HF `LlamaConfig`, resolved but for what the config leaves to the tokenizer. */
 export interface PlannedArchitecture {
-  readonly model_type: "llama";
+  readonly model_type: "llama" | "mistral" | "qwen2";
   readonly hidden_size: number;
   readonly intermediate_size: number;
   readonly num_hidden_layers: number;
   readonly num_attention_heads: number;
   readonly num_key_value_heads: number;
+  readonly head_dim: number;
+  /** Biases on queries, keys and values. */
+  readonly attention_bias: boolean;
+  readonly rope_scaling: RopeScaling | null;
   readonly max_position_embeddings: number;
   readonly rms_norm_eps: number;
   readonly rope_theta: number;

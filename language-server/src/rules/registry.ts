@@ -28,6 +28,8 @@ export const rules: readonly Rule[] = [
   rule("warmup-zero-step", "warning", "A warm-up that does not end within the run."),
   rule("incompatible-options", "error", "Keys that exclude each other, or of which one is ignored."),
   rule("not-yet-runnable", "error", "A right key or value that the engine cannot carry out yet."),
+  rule("tokenizer-model-vocab", "error", "A tokenizer with more tokens than the model has rows for."),
+  rule("tied-embeddings-adapted", "warning", "One end of tied embeddings named, which trains the other too."),
   rule("path-not-found", "error", "A model, tokenizer, template or dataset that is not there."),
   // files of rows
   rule("json-syntax", "error", "A row, or the file, is not JSON."),

@@ -11,7 +11,10 @@ import type { DataSummary, DroppedRows, DropReason } from "./data-summary";
 import type { TrainingInputs } from "./inputs";
 import { pacer, type Reporter } from "./progress";
 import { Refused } from "./refused";
-import type { ShardWriter } from "./shards";
+import { PackCounter, type ShardWriter } from "./shards";
+
+/** What decides which tokens of a row are trained on, and which rows together. */
+type EncodedAs = Pick<TrainingPlan, "max_length" | "truncation" | "packing">;
 
 /**
  * Tokenises a dataset just as the token preview does. Rows that are of no use are counted by reason.
@@ -20,7 +23,7 @@ import type { ShardWriter } from "./shards";
  */
 export async function encodeDataset(
   source: DatasetSource,
-  plan: Pick<TrainingPlan, "max_length" | "truncation">,
+  plan: EncodedAs,
   inputs: Pick<TrainingInputs, "tokenizer" | "template">,
   writer: ShardWriter | null,
   report: Reporter,
@@ -50,7 +53,7 @@ export async function encodeDataset(
   }
   await encodeBatch();
   report({ message: `Tokenizing ${name}`, fraction: 1 });
-  return counter.summary;
+  return counter.finish();
 }
 
 /** The tokenizer works on so many rows on all cores. */
@@ -169,16 +172,19 @@ function rowError(error: unknown): TemplateRenderError | TokenizerError {
 class Counter {
   readonly summary: DataSummary;
   readonly #dropped = new Map<DropReason, DroppedRows>();
+  readonly #packs: PackCounter | null;
 
   constructor(
     source: DatasetSource,
-    private readonly plan: Pick<TrainingPlan, "max_length" | "truncation">,
+    private readonly plan: EncodedAs,
   ) {
+    this.#packs = plan.packing ? new PackCounter(plan.max_length) : null;
     this.summary = {
       path: source.path,
       weight: source.weight,
       rows: 0,
       rows_used: 0,
+      packs: 0,
       rows_cut: 0,
       tokens: 0,
       supervised_tokens: 0,
@@ -217,7 +223,13 @@ class Counter {
     summary.tokens += length;
     summary.supervised_tokens += kept;
     summary.longest = Math.max(summary.longest, length);
+    this.#packs?.add(ids.length);
     return true;
+  }
+
+  finish(): DataSummary {
+    this.summary.packs = this.#packs?.finish() ?? this.summary.rows_used;
+    return this.summary;
   }
 
   drop(reason: DropReason, row: number, message: string): void {

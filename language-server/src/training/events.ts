@@ -18,9 +18,17 @@ const runStarted = z.object({
   trainable_parameters: z.number(),
   /** Optimizer steps of the whole run. */
   steps: z.number(),
-  rows: z.number().optional(),
-  rows_cut: z.number().optional(),
-  rows_dropped: z.number().optional(),
+  /** Every row of the shards: used (of these, some cut), or left out; absent in runs of engines that said it otherwise. */
+  rows: z
+    .object({
+      used: z.number(),
+      cut: z.number(),
+      too_long: z.number(),
+      unsupervised: z.number(),
+      packs: z.number(),
+    })
+    .optional()
+    .catch(undefined),
   resumed_from: z.number().optional(),
   pid: z.number().optional(),
 });

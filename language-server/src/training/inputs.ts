@@ -8,9 +8,9 @@ import { loadBuiltInTemplate, loadTemplate, type Template } from "../templates/t
 import { type LoadedTokenizer, loadTokenizer } from "../tokenizers/tokenizer";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
 import type { EnginePlan } from "./engine-plan";
-import { readModelFiles, tokenizerFiles } from "./model-files";
+import { readModelFiles, type StoredDtype, tokenizerFiles } from "./model-files";
 import { newestModelOf } from "./model-source";
-import { type LlamaShape, targetModules } from "./parameters";
+import { allLinear, type ModelShape } from "./parameters";
 import { Refused } from "./refused";
 
 /** What a plan names, found and loaded: everything but the data. */
@@ -25,20 +25,17 @@ export interface TrainingInputs {
   model: EnginePlan["model"];
   /** `config.json` and the weights; none for random initialisation. */
   modelFiles: string[];
-  shape: LlamaShape;
+  /** With the vocabulary as it is trained. */
+  shape: ModelShape;
+  /** How the weights are stored in the model's files; float32 for random initialisation. */
+  storedDtype: StoredDtype;
   adapter: EnginePlan["adapter"];
 }
 
 /** @throws Refused saying what is missing or does not fit together */
 export async function loadInputs(plan: TrainingPlan): Promise<TrainingInputs> {
   const tokenizer = await loadTokenizerOf(plan);
-  const { model, shape, modelFiles } = await modelOf(plan, tokenizer);
-  if (tokenizer.vocabSize > shape.vocab_size) {
-    throw new Refused(
-      `The tokenizer ${plan.tokenizer.path} has ${tokenizer.vocabSize} tokens, but the model's embedding has only ${shape.vocab_size} rows. ` +
-        "Use the model's own tokenizer.",
-    );
-  }
+  const { model, shape, modelFiles, storedDtype } = await modelOf(plan, tokenizer);
   if (plan.max_length > shape.max_position_embeddings) {
     throw new Refused(
       `max_length is ${plan.max_length}, but the model is made for at most ${shape.max_position_embeddings} tokens (max_position_embeddings).`,
@@ -52,7 +49,8 @@ export async function loadInputs(plan: TrainingPlan): Promise<TrainingInputs> {
     model,
     modelFiles,
     shape,
-    adapter: adapter && { ...adapter, target_modules: targetModules(shape, adapter.target_modules) },
+    storedDtype,
+    adapter: adapter && engineAdapter(adapter),
   };
 }
 
@@ -68,23 +66,61 @@ async function loadTokenizerOf(plan: TrainingPlan): Promise<LoadedTokenizer> {
 async function modelOf(
   plan: TrainingPlan,
   tokenizer: LoadedTokenizer,
-): Promise<Pick<TrainingInputs, "model" | "shape" | "modelFiles">> {
+): Promise<Pick<TrainingInputs, "model" | "shape" | "modelFiles" | "storedDtype">> {
   const source = plan.model;
   if (source.kind === "architecture") {
-    const { vocab_size, ...rest } = source.architecture;
+    const { vocab_size, bos_token_id: bos, eos_token_id: eos, ...rest } = source.architecture;
     const architecture = {
       ...rest,
       vocab_size: vocab_size ?? tokenizer.vocabSize,
-      bos_token_id: tokenizer.special.bos?.id ?? null,
-      eos_token_id: tokenizer.special.eos?.id ?? null,
+      bos_token_id: bos === undefined ? (tokenizer.special.bos?.id ?? null) : bos,
+      eos_token_id: eos === undefined ? (tokenizer.special.eos?.id ?? null) : eos,
     };
-    const shape = { ...architecture, head_dim: rest.hidden_size / rest.num_attention_heads };
-    return { model: { architecture, seed: source.seed }, shape, modelFiles: [] };
+    const missing = missingRows(plan, tokenizer, architecture.vocab_size);
+    if (missing !== null) throw new Refused(`${missing} Leave out the model's vocab_size.`);
+    return {
+      model: { architecture, seed: source.seed },
+      shape: architecture,
+      modelFiles: [],
+      storedDtype: "float32",
+    };
   }
   const path =
     source.kind === "directory" ? source.path : await newestModelOf(await referencedPlan(source.path));
-  const { shape, files } = await readModelFiles(path);
-  return { model: { path }, shape, modelFiles: files };
+  const { shape, files, dtype } = await readModelFiles(path);
+  const missing = missingRows(plan, tokenizer, shape.vocab_size);
+  if (missing === null) {
+    return { model: { path, vocabulary: null }, shape, modelFiles: files, storedDtype: dtype };
+  }
+  if (plan.vocabulary === null) {
+    throw new Refused(
+      `${missing} Use the model's own tokenizer, or say with embedding_init how the new rows begin.`,
+    );
+  }
+  const size = tokenizer.vocabSize;
+  const { map } = plan.vocabulary;
+  return {
+    model: { path, vocabulary: { ...plan.vocabulary, size, seed: plan.seed } },
+    shape: { ...shape, vocab_size: size },
+    modelFiles: map === null ? files : [...files, map],
+    storedDtype: dtype,
+  };
+}
+
+/** In words, when the tokenizer has tokens that the embedding has no row for. */
+function missingRows(plan: TrainingPlan, { vocabSize }: LoadedTokenizer, rows: number): string | null {
+  if (vocabSize <= rows) return null;
+  const n = (count: number) => count.toLocaleString("en");
+  return `The tokenizer ${plan.tokenizer.path} has ${n(vocabSize)} tokens, but the model's embedding has only ${n(rows)} rows: ${n(vocabSize - rows)} tokens have none.`;
+}
+
+function engineAdapter(adapter: NonNullable<TrainingPlan["adapter"]>): EnginePlan["adapter"] {
+  const targets = adapter.target_modules;
+  return {
+    ...adapter,
+    target_modules: targets === "all-linear" ? [...allLinear] : [...targets],
+    modules_to_save: [...adapter.modules_to_save],
+  };
 }
 
 /** The plan of the config that a model comes from; what stands in the way of running that one does not matter here. */

@@ -1,4 +1,10 @@
-import { adapterParameters, baseParameters, elements, type LlamaShape } from "./parameters";
+import {
+  type AdapterShape,
+  adapterParameters,
+  baseParameters,
+  elements,
+  type ModelShape,
+} from "./parameters";
 
 /** Bytes the engine will need on the CPU, where everything is float32. Approximate: the data are not in it. */
 export interface MemoryEstimate {
@@ -33,12 +39,12 @@ const engineBytes = 40e6;
  * @param tokens of the largest micro-batch
  */
 export function estimateMemory(
-  shape: LlamaShape,
-  adapter: { r: number; target_modules: readonly string[] } | null,
+  shape: ModelShape,
+  adapter: AdapterShape | null,
   tokens: number,
 ): MemoryEstimate {
   const base = elements(baseParameters(shape));
-  const added = adapter === null ? 0 : elements(adapterParameters(shape, adapter.target_modules, adapter.r));
+  const added = adapter === null ? 0 : elements(adapterParameters(shape, adapter));
   const trained = adapter === null ? base : added;
   const { hidden_size: hidden, intermediate_size: inner, vocab_size: vocabulary } = shape;
   const attention = 2 * (shape.num_attention_heads + shape.num_key_value_heads) * shape.head_dim;

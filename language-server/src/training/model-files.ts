@@ -1,23 +1,30 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import type { LlamaShape } from "./parameters";
+import type { ModelShape } from "./parameters";
 import { baseParameters } from "./parameters";
 import { hasCode, Refused } from "./refused";
 import { readSafetensorsHeader, type TensorEntry } from "./safetensors-header";
 
 /** What an HF model directory says of itself without its weights being read. */
 export interface ModelFiles {
-  shape: LlamaShape;
+  shape: ModelShape;
+  dtype: StoredDtype;
   /** `config.json` and the safetensors files, absolute. */
   files: string[];
 }
 
+/** bfloat16 when every weight is; float16 and mixtures are widened to float32. */
+export type StoredDtype = "float32" | "bfloat16";
+
 const count = z.number().int().positive();
 
-/** The keys of HF's `LlamaConfig` that decide shapes, with HF's defaults. */
+/** The keys of HF's configs that decide shapes, with HF's defaults. */
 const hfConfigSchema = z.object({
   model_type: z.string(),
+  attention_bias: z.boolean().nullish(),
+  sliding_window: count.nullish(),
+  use_sliding_window: z.boolean().nullish(),
   hidden_size: count,
   intermediate_size: count,
   num_hidden_layers: count,
@@ -47,9 +54,10 @@ export async function readModelFiles(directory: string): Promise<ModelFiles> {
     );
   }
   const config = parsed.data;
-  if (config.model_type !== "llama") {
+  const type = modelTypes.find((each) => each === config.model_type);
+  if (type === undefined) {
     throw new Refused(
-      `${configFile} describes a ${config.model_type} model; the engine trains llama models.`,
+      `${configFile} describes a ${config.model_type} model; the engine trains ${modelTypes.join(", ")}.`,
     );
   }
   if (config.head_dim == null && config.hidden_size % config.num_attention_heads !== 0) {
@@ -57,8 +65,11 @@ export async function readModelFiles(directory: string): Promise<ModelFiles> {
       `${configFile}: hidden_size ${config.hidden_size} is no multiple of num_attention_heads ${config.num_attention_heads}.`,
     );
   }
-  const shape: LlamaShape = {
+  const shape: ModelShape = {
     ...config,
+    model_type: type,
+    attention_bias: type === "qwen2" || (type === "llama" && config.attention_bias === true),
+    max_position_embeddings: Math.min(config.max_position_embeddings, windowOf(type, config)),
     num_key_value_heads: config.num_key_value_heads ?? config.num_attention_heads,
     head_dim: config.head_dim ?? config.hidden_size / config.num_attention_heads,
   };
@@ -77,7 +88,16 @@ export async function readModelFiles(directory: string): Promise<ModelFiles> {
       );
     }
   }
-  return { shape, files: [configFile, ...weights] };
+  const isBfloat16 = [...tensors.values()].every(({ dtype }) => dtype === "BF16");
+  return { shape, dtype: isBfloat16 ? "bfloat16" : "float32", files: [configFile, ...weights] };
+}
+
+const modelTypes = ["llama", "mistral", "qwen2"] as const;
+
+/** The engine attends to every token before, so a sequence may be no longer than the window of a model that attends within one. */
+function windowOf(type: ModelShape["model_type"], config: z.output<typeof hfConfigSchema>): number {
+  const isUsed = type === "mistral" || (type === "qwen2" && config.use_sliding_window === true);
+  return (isUsed ? config.sliding_window : null) ?? Number.POSITIVE_INFINITY;
 }
 
 async function weightFiles(directory: string): Promise<string[]> {

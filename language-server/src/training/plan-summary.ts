@@ -4,7 +4,7 @@ import { type DataSummary, warningsOf } from "./data-summary";
 import type { EnginePlan } from "./engine-plan";
 import type { TrainingInputs } from "./inputs";
 import { estimateMemory } from "./memory-estimate";
-import { adapterParameters, baseParameters, elements } from "./parameters";
+import { adapterParameters, baseParameters, elements, isOfEmbedding, trainedParameters } from "./parameters";
 import { Refused } from "./refused";
 import { stepsPerEpoch, totalSteps } from "./steps";
 
@@ -19,10 +19,13 @@ export interface TokenisedData {
   evaluation: DataSummary[];
 }
 
-/** Rows of one epoch, as the engine's sampler counts: a data set of weight w contributes w times its rows, rounded, at least one. */
-export function rowsPerEpoch(data: readonly DataSummary[]): number {
+/**
+ * Rows of one epoch, or packs when rows are packed, as the engine's sampler counts: a data set of weight w contributes w times
+ * its own, rounded, at least one.
+ */
+export function unitsPerEpoch(data: readonly DataSummary[]): number {
   return data.reduce(
-    (sum, { weight, rows_used }) => sum + (rows_used > 0 ? Math.max(1, Math.round(weight * rows_used)) : 0),
+    (sum, { weight, packs }) => sum + (packs > 0 ? Math.max(1, Math.round(weight * packs)) : 0),
     0,
   );
 }
@@ -33,14 +36,14 @@ export function draftPlan(plan: TrainingPlan, inputs: TrainingInputs, data: Toke
     ["train", data.train],
     ["evaluate", data.evaluation],
   ] as const) {
-    if (summaries.length > 0 && rowsPerEpoch(summaries) === 0) {
+    if (summaries.length > 0 && unitsPerEpoch(summaries) === 0) {
       const reasons = summaries.flatMap(warningsOf);
       throw new Refused(`There is no row to ${what} on. ${reasons.join(" ") || "The dataset is empty."}`);
     }
   }
-  const rows = rowsPerEpoch(data.train);
-  const perEpoch = stepsPerEpoch(rows, plan);
-  const steps = totalSteps(rows, plan);
+  const units = unitsPerEpoch(data.train);
+  const perEpoch = stepsPerEpoch(units, plan);
+  const steps = totalSteps(units, plan);
   const inSteps = (interval: Parameters<typeof intervalInSteps>[0] | null) =>
     interval === null ? null : intervalInSteps(interval, steps, perEpoch);
   return {
@@ -55,7 +58,9 @@ export function draftPlan(plan: TrainingPlan, inputs: TrainingInputs, data: Toke
       batch_size: plan.evaluation.batch_size,
     },
     adapter: inputs.adapter,
-    quantization: null,
+    quantization: plan.quantization,
+    frozen_dtype: frozenDtype(plan, inputs),
+    recompute: plan.recompute === "auto" ? "none" : plan.recompute,
     optimizer: { ...plan.optimizer, betas: [...plan.optimizer.betas] },
     schedule: {
       name: plan.schedule.name,
@@ -69,6 +74,8 @@ export function draftPlan(plan: TrainingPlan, inputs: TrainingInputs, data: Toke
       max_length: plan.max_length,
       truncation: plan.truncation,
       shuffle: true,
+      group_by_length: plan.group_by_length,
+      packing: plan.packing,
     },
     checkpointing: {
       save_steps: inSteps(plan.checkpointing.interval),
@@ -81,15 +88,18 @@ export function draftPlan(plan: TrainingPlan, inputs: TrainingInputs, data: Toke
   };
 }
 
+/** How frozen weights are kept; without an adapter none is frozen. */
+function frozenDtype(plan: TrainingPlan, inputs: TrainingInputs): EnginePlan["frozen_dtype"] {
+  if (inputs.adapter === null) return "float32";
+  return plan.frozen_dtype === "bfloat16" ? "bfloat16" : "float32";
+}
+
 /** What a config would do, in the words of `ziptie plan`. @throws Refused as `draftPlan` does */
 export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: TokenisedData): PlanSummary {
   const draft = draftPlan(plan, inputs, data);
   const base = baseParameters(inputs.shape);
-  const adapter =
-    inputs.adapter === null
-      ? []
-      : adapterParameters(inputs.shape, inputs.adapter.target_modules, inputs.adapter.r);
-  const trained = inputs.adapter === null ? base : adapter;
+  const adapter = inputs.adapter === null ? [] : adapterParameters(inputs.shape, inputs.adapter);
+  const trained = trainedParameters(inputs.shape, inputs.adapter);
   const sum = (of: (summary: DataSummary) => number) =>
     data.train.reduce((total, each) => total + of(each), 0);
   const tokens = sum(({ tokens, weight }) => tokens * weight);
@@ -99,7 +109,7 @@ export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: 
     config: plan.config,
     stage: plan.stage,
     steps: draft.schedule.steps,
-    steps_per_epoch: stepsPerEpoch(rowsPerEpoch(data.train), plan),
+    steps_per_epoch: stepsPerEpoch(unitsPerEpoch(data.train), plan),
     tokens_per_epoch: Math.round(tokens),
     supervised_share: tokens > 0 ? sum((each) => each.supervised_tokens * each.weight) / tokens : 0,
     rows: sum((each) => each.rows),
@@ -115,7 +125,8 @@ export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: 
     trainable: trained.map(({ name, shape }) => ({
       name,
       shape,
-      learning_rate: plan.optimizer.learning_rate,
+      learning_rate:
+        (isOfEmbedding(name) ? plan.optimizer.embedding_learning_rate : null) ?? plan.optimizer.learning_rate,
     })),
     output_dir: plan.output_dir,
     warnings: [...data.train, ...data.evaluation].flatMap(warningsOf),

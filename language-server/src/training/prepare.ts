@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { TrainingPlan } from "../configs/training-plan";
+import type { DatasetSource, TrainingPlan } from "../configs/training-plan";
 import type { PlanSummary } from "../protocol";
 import { type DataSummary, warningsOf } from "./data-summary";
 import { sha256OfFiles } from "./digests";
@@ -25,16 +25,16 @@ export interface PreparationHooks {
 export async function planTraining(plan: TrainingPlan, hooks: PreparationHooks): Promise<PlanSummary> {
   const inputs = await loadInputs(plan);
   const report = throttled(hooks.report);
-  const encode = async (sources: readonly TrainingPlan["dataset"][number][]): Promise<DataSummary[]> => {
+  const encode = async (sources: readonly DatasetSource[], packing: boolean): Promise<DataSummary[]> => {
     const summaries: DataSummary[] = [];
     for (const source of sources) {
-      summaries.push(await encodeDataset(source, plan, inputs, null, report, hooks.signal));
+      summaries.push(await encodeDataset(source, { ...plan, packing }, inputs, null, report, hooks.signal));
     }
     return summaries;
   };
   const data = {
-    train: await encode(plan.dataset),
-    evaluation: await encode(plan.evaluation?.dataset ?? []),
+    train: await encode(plan.dataset, plan.packing),
+    evaluation: await encode(plan.evaluation?.dataset ?? [], false),
   };
   return summarisePlan(plan, inputs, data);
 }
@@ -95,17 +95,18 @@ async function fillRunDirectory(
   hooks: PreparationHooks,
 ): Promise<string[]> {
   const report = throttled(hooks.report);
-  const encode = async (kind: string, sources: readonly TrainingPlan["dataset"][number][]) => {
+  const encode = async (kind: string, sources: readonly DatasetSource[], packing: boolean) => {
     const data: { summary: DataSummary; shards: WrittenShard[] }[] = [];
     for (const [index, source] of sources.entries()) {
-      const writer = new ShardWriter(join(run, runFiles.data), `${kind}-${index + 1}`);
-      const summary = await encodeDataset(source, plan, inputs, writer, report, hooks.signal);
+      const packLength = packing ? plan.max_length : null;
+      const writer = new ShardWriter(join(run, runFiles.data), `${kind}-${index + 1}`, packLength);
+      const summary = await encodeDataset(source, { ...plan, packing }, inputs, writer, report, hooks.signal);
       data.push({ summary, shards: await writer.finish() });
     }
     return data;
   };
-  const train = await encode("train", plan.dataset);
-  const evaluation = await encode("evaluation", plan.evaluation?.dataset ?? []);
+  const train = await encode("train", plan.dataset, plan.packing);
+  const evaluation = await encode("evaluation", plan.evaluation?.dataset ?? [], false);
   const summaries = {
     train: train.map(({ summary }) => summary),
     evaluation: evaluation.map(({ summary }) => summary),

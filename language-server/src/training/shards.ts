@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { packRows } from "./packing";
 import { Refused } from "./refused";
 import { readSafetensorsHeader, safetensorsHeader } from "./safetensors-header";
 
@@ -11,13 +12,23 @@ const tokensPerShard = 1 << 22;
 export interface WrittenShard {
   path: string;
   rows: number;
+  /** As many as rows, when rows are not packed. */
+  packs: number;
   tokens: number;
   sha256: string;
+}
+
+/** Whether a shard is closed before a row of so many tokens. */
+function closesBefore(tokens: number, next: number, limit: number): boolean {
+  return tokens > 0 && tokens + next > limit;
 }
 
 /**
  * Writes rows of tokens into shards `<name>-00001.safetensors`, `<name>-00002.safetensors`, …: `input_ids` u32 [tokens],
  * `loss_mask` u8 [tokens], `row_offsets` u64 [rows + 1]. A file has its name only once it is complete and synced.
+ *
+ * Packed, the rows of each shard are put into packs of up to `packLength` tokens, counted after the cut, and written in the
+ * order of packs; `pack_offsets` u64 [packs + 1] says which rows each one has.
  */
 export class ShardWriter {
   readonly shards: WrittenShard[] = [];
@@ -29,6 +40,7 @@ export class ShardWriter {
   constructor(
     private readonly directory: string,
     private readonly name: string,
+    private readonly packLength: number | null = null,
     private readonly limit = tokensPerShard,
   ) {
     this.#ids = new Uint32Array(Math.min(limit, 1 << 16));
@@ -38,7 +50,7 @@ export class ShardWriter {
   /** @param lossMask one byte a token; 1 where predicting that token carries loss */
   async add(ids: Uint32Array, lossMask: Uint8Array): Promise<void> {
     if (ids.length !== lossMask.length) throw new RangeError("input_ids and loss_mask differ in length");
-    if (this.#tokens > 0 && this.#tokens + ids.length > this.limit) await this.#flush();
+    if (closesBefore(this.#tokens, ids.length, this.limit)) await this.#flush();
     this.#reserve(this.#tokens + ids.length);
     this.#ids.set(ids, this.#tokens);
     this.#mask.set(lossMask, this.#tokens);
@@ -67,21 +79,93 @@ export class ShardWriter {
     const number = String(this.shards.length + 1).padStart(5, "0");
     const path = join(this.directory, `${this.name}-${number}.safetensors`);
     const rows = this.#offsets.length - 1;
-    const parts = [
-      safetensorsHeader([
-        // Eight-byte elements first, so that each tensor stands at a multiple of its element's size.
-        { name: "row_offsets", dtype: "U64", shape: [rows + 1] },
-        { name: "input_ids", dtype: "U32", shape: [this.#tokens] },
-        { name: "loss_mask", dtype: "U8", shape: [this.#tokens] },
-      ]),
-      bytesOf(BigUint64Array.from(this.#offsets, BigInt)),
-      bytesOf(this.#ids.subarray(0, this.#tokens)),
-      this.#mask.subarray(0, this.#tokens),
+    const packs = this.packLength === null ? null : this.#pack(this.packLength);
+    // Eight-byte elements first, so that each tensor stands at a multiple of its element's size.
+    const tensors = [
+      {
+        name: "row_offsets",
+        dtype: "U64",
+        shape: [rows + 1],
+        bytes: bytesOf(BigUint64Array.from(this.#offsets, BigInt)),
+      },
+      ...(packs === null
+        ? []
+        : [
+            {
+              name: "pack_offsets",
+              dtype: "U64",
+              shape: [packs.length],
+              bytes: bytesOf(BigUint64Array.from(packs, BigInt)),
+            },
+          ]),
+      {
+        name: "input_ids",
+        dtype: "U32",
+        shape: [this.#tokens],
+        bytes: bytesOf(this.#ids.subarray(0, this.#tokens)),
+      },
+      { name: "loss_mask", dtype: "U8", shape: [this.#tokens], bytes: this.#mask.subarray(0, this.#tokens) },
     ];
-    const sha256 = await writeAside(path, parts);
-    this.shards.push({ path, rows, tokens: this.#tokens, sha256 });
+    const sha256 = await writeAside(path, [safetensorsHeader(tensors), ...tensors.map(({ bytes }) => bytes)]);
+    const count = packs === null ? rows : packs.length - 1;
+    this.shards.push({ path, rows, packs: count, tokens: this.#tokens, sha256 });
     this.#tokens = 0;
     this.#offsets = [0];
+  }
+
+  /** Puts the rows into the order of packs. @returns where each pack begins among them, and their number */
+  #pack(packLength: number): number[] {
+    const packs = packRows(cutLengths(this.#offsets, packLength), packLength);
+    const ids = new Uint32Array(this.#ids.length);
+    const mask = new Uint8Array(ids.length);
+    const offsets = [0];
+    const packOffsets = [0];
+    let at = 0;
+    for (const pack of packs) {
+      for (const row of pack) {
+        const [begin, end] = [this.#offsets[row], this.#offsets[row + 1]];
+        ids.set(this.#ids.subarray(begin, end), at);
+        mask.set(this.#mask.subarray(begin, end), at);
+        at += (end as number) - (begin as number);
+        offsets.push(at);
+      }
+      packOffsets.push(offsets.length - 1);
+    }
+    this.#ids = ids;
+    this.#mask = mask;
+    this.#offsets = offsets;
+    return packOffsets;
+  }
+}
+
+function cutLengths(offsets: readonly number[], most: number): number[] {
+  return offsets.slice(1).map((end, row) => Math.min(end - (offsets[row] as number), most));
+}
+
+/** Counts the packs that a `ShardWriter` would write. */
+export class PackCounter {
+  #lengths: number[] = [];
+  #tokens = 0;
+  #packs = 0;
+
+  constructor(
+    private readonly packLength: number,
+    private readonly limit = tokensPerShard,
+  ) {}
+
+  /** @param tokens of the whole row */
+  add(tokens: number): void {
+    if (closesBefore(this.#tokens, tokens, this.limit)) this.finish();
+    this.#tokens += tokens;
+    this.#lengths.push(Math.min(tokens, this.packLength));
+  }
+
+  /** @returns packs of all rows */
+  finish(): number {
+    this.#packs += packRows(this.#lengths, this.packLength).length;
+    this.#lengths = [];
+    this.#tokens = 0;
+    return this.#packs;
   }
 }
 
@@ -125,6 +209,8 @@ export interface Shard {
   lossMask: Uint8Array;
   /** Row r is `[rowOffsets[r], rowOffsets[r + 1])`. */
   rowOffsets: number[];
+  /** Pack p has the rows `[packOffsets[p], packOffsets[p + 1])`; null: not packed. */
+  packOffsets: number[] | null;
 }
 
 /** Reads a whole shard. @throws Refused when it is not one */
@@ -142,6 +228,9 @@ export async function readShard(path: string): Promise<Shard> {
   const inputIds = new Uint32Array(part("input_ids", "U32").buffer);
   const lossMask = part("loss_mask", "U8");
   const rowOffsets = Array.from(new BigUint64Array(part("row_offsets", "U64").buffer), Number);
+  const packOffsets = tensors.has("pack_offsets")
+    ? Array.from(new BigUint64Array(part("pack_offsets", "U64").buffer), Number)
+    : null;
   const isAscending = rowOffsets.every((offset, i) => i === 0 || offset >= (rowOffsets[i - 1] ?? 0));
   if (
     inputIds.length !== lossMask.length ||
@@ -153,5 +242,5 @@ export async function readShard(path: string): Promise<Shard> {
       `${path} is a broken token shard: its row_offsets do not cover its ${inputIds.length} tokens.`,
     );
   }
-  return { inputIds, lossMask, rowOffsets };
+  return { inputIds, lossMask, rowOffsets, packOffsets };
 }

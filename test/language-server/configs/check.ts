@@ -25,6 +25,11 @@ export function filesOf(texts: Readonly<Record<string, string>>): ConfigFiles {
   };
 }
 
+function tokenizerOf(tokens: readonly string[]): string {
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+  return JSON.stringify({ model: { vocab }, added_tokens: [{ id: 0, content: "a" }] });
+}
+
 /** What the configs of these tests name. */
 export const project = filesOf({
   "/p/base/config.json": "{}",
@@ -36,6 +41,12 @@ export const project = filesOf({
   "/p/broken.jinja": "{% for m in messages %}",
   "/p/tok/tokenizer.json": "{}",
   "/p/tok/tokenizer_config.json": JSON.stringify({ chat_template: "{{ messages[0].content }}" }),
+  "/p/tied/config.json": JSON.stringify({ tie_word_embeddings: true, vocab_size: 2 }),
+  "/p/tied/tokenizer.json": tokenizerOf(["a", "b"]),
+  "/p/small/config.json": JSON.stringify({ vocab_size: 2 }),
+  "/p/small/tokenizer.json": tokenizerOf(["a", "b"]),
+  "/p/grown/tokenizer.json": tokenizerOf(["a", "b", "ab"]),
+  "/p/grown/zip-tie.json": "{}",
   "/p/other.ziptie.yaml": "stage: pretrain\nmodel_name_or_path: base\ndataset: rows.jsonl\n",
 });
 

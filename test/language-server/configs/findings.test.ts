@@ -200,13 +200,15 @@ describe("warm-up", () => {
 describe("not-yet-runnable", () => {
   test.each([
     ["packing: true", "packing: false"],
-    ["load_in_4bit: true", "load_in_4bit: false"],
+    ["use_peft: true\nload_in_4bit: true", "use_peft: true\nload_in_4bit: false"],
+    ["group_by_length: true", "group_by_length: false"],
+    ["dtype: bfloat16\nuse_peft: true", "dtype: float32\nuse_peft: true"],
     ["optim: paged_adamw_8bit", "optim: adamw_torch"],
     ["device: cuda", "device: auto"],
     ["gradient_checkpointing: full", "gradient_checkpointing: auto"],
     ["gradient_checkpointing: true", "gradient_checkpointing: auto"],
     ["lr_scheduler_type: polynomial", "lr_scheduler_type: cosine"],
-    ["embedding_init: zip-tie", ""],
+    ["embedding_init: mean", ""],
     ["judge: { bench: b.jsonl }", ""],
   ])("%s", (line, after) => {
     const text = `${pretrain}${line}\n`;

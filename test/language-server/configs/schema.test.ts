@@ -12,7 +12,7 @@ const properties = trainingConfigJsonSchema().properties as Record<
 
 test.each(topLevelKeys)("%s is described, with its default and where its name is from", (key) => {
   const { description, default: constant } = properties[key] ?? {};
-  expect(description).toMatch(/Ziptie's own key\.$|Name and meaning: (HF|TRL|PEFT)/);
+  expect(description).toMatch(/Ziptie's own key\.$|Name and meaning: (HF|TRL|PEFT|Unsloth)/);
   if (constant !== undefined) expect(description).toContain("Default: `");
 });
 
@@ -41,8 +41,11 @@ describe.skipIf(sharedData === undefined)(
         for (const fields of Object.values(sources)) expect(fields).not.toHaveProperty(key);
         return;
       }
-      // `warmup_ratio` was in transformers until version 5, which takes a share as `warmup_steps`.
-      if (key === "warmup_ratio") return;
+      // Both were in transformers until version 5, which takes a share as `warmup_steps`, and
+      // `train_sampling_strategy: group_by_length`.
+      if (key === "warmup_ratio" || key === "group_by_length") return;
+      // Unsloth's keys are in no list here.
+      if (source === "Unsloth") return;
       const field = sources[source]?.[key];
       expect(field).toBeDefined();
       if (constant !== undefined && constant !== field?.default) {

@@ -22,16 +22,23 @@ test("every default is resolved and every path absolute", () => {
     name: "a",
     stage: "pretrain",
     model: { kind: "directory", path: "/p/base" },
+    vocabulary: null,
     tokenizer: { path: "/p/base" },
     chat_template: null,
     dataset: [{ path: "/p/rows.jsonl", format: null, weight: 1, sample: null }],
     evaluation: null,
     max_length: 1024,
     truncation: "cut",
+    packing: false,
+    group_by_length: false,
     adapter: null,
+    quantization: null,
+    frozen_dtype: "float32",
+    recompute: "auto",
     optimizer: {
       name: "adamw_torch",
       learning_rate: 2e-5,
+      embedding_learning_rate: null,
       betas: [0.9, 0.999],
       epsilon: 1e-8,
       weight_decay: 0,
@@ -88,9 +95,33 @@ describe("the model", () => {
         rope_theta: 10000,
         tie_word_embeddings: false,
         initializer_range: 0.02,
+        head_dim: 4,
+        attention_bias: false,
+        rope_scaling: null,
         vocab_size: null,
       },
     });
+  });
+  test("of another family, with heads of its own width and scaled positions", () => {
+    const model =
+      "model:\n  model_type: qwen2\n  hidden_size: 8\n  intermediate_size: 16\n  num_hidden_layers: 1\n  num_attention_heads: 3\n  head_dim: 6\n  rope_scaling: { rope_type: linear, factor: 2 }\ntokenizer_name_or_path: tok\nmax_length: 64";
+    expect(plan(pretrain.replace("model_name_or_path: base", model)).model).toMatchObject({
+      architecture: {
+        model_type: "qwen2",
+        head_dim: 6,
+        attention_bias: true,
+        rope_scaling: { rope_type: "linear", factor: 2 },
+      },
+    });
+  });
+  test("with more tokens than it has: the zip-tie map lies beside the tokenizer unless it is named", () => {
+    const grown = `${pretrain.replace("base", "small")}tokenizer_name_or_path: grown\nembedding_init: `;
+    expect(plan(`${grown}zip-tie\n`).vocabulary).toEqual({
+      initialization: "zip-tie",
+      map: "/p/grown/zip-tie.json",
+    });
+    expect(plan(`${grown}zip-tie\nembedding_init_map: ties.json\n`).vocabulary?.map).toBe("/p/ties.json");
+    expect(plan(`${grown}mean\n`).vocabulary).toEqual({ initialization: "mean", map: null });
   });
   test("of another config: its tokenizer is found through the chain", () => {
     const resolved = plan(pretrain.replace("base", "other.ziptie.yaml"));
@@ -140,4 +171,46 @@ test("intervals and warm-up in steps, as HF's Trainer counts them", () => {
   expect(intervalInSteps({ epochs: 1 }, 1000, 100)).toBe(100);
   expect(warmupInSteps({ ratio: 0.03 }, 1010)).toBe(31);
   expect(warmupInSteps({ steps: 5 }, 1010)).toBe(5);
+});
+
+describe("QLoRA, as the Bailong paper sets it", () => {
+  const qlora = `${pretrain}use_peft: true
+load_in_4bit: true
+lora_r: 64
+lora_alpha: 16
+lora_target_modules: [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, embed_tokens, lm_head]
+lora_modules_to_save: [norm]
+optim: paged_adamw_8bit
+embedding_learning_rate: 5e-6
+gradient_checkpointing: full
+packing: true
+`;
+  test("is a plan", () => {
+    expect(plan(qlora)).toMatchObject({
+      adapter: { r: 64, alpha: 16, modules_to_save: ["norm"] },
+      quantization: { type: "nf4", double_quant: true },
+      frozen_dtype: "auto",
+      recompute: "full",
+      optimizer: { name: "paged_adamw_8bit", embedding_learning_rate: 5e-6 },
+      packing: true,
+    });
+    expect(plan(qlora).adapter?.target_modules).toHaveLength(9);
+  });
+  test.each([
+    ["adamw_torch", "adamw_torch"],
+    ["adamw_torch_fused", "adamw_torch"],
+    ["adamw_8bit", "adamw_8bit"],
+    ["adamw_bnb_8bit", "adamw_8bit"],
+    ["paged_adamw_8bit", "paged_adamw_8bit"],
+  ])("optim: %s", (written, name) => {
+    expect(plan(`${pretrain}optim: ${written}\n`).optimizer.name).toBe(name);
+  });
+  test.each([
+    ["true", "full"],
+    ["false", "none"],
+    ["selective", "selective"],
+    ["auto", "auto"],
+  ])("gradient_checkpointing: %s", (written, recompute) => {
+    expect(plan(`${pretrain}gradient_checkpointing: ${written}\n`).recompute).toBe(recompute);
+  });
 });

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { readSafetensorsHeader } from "../../../language-server/src/training/safetensors-header";
-import { readShard, ShardWriter } from "../../../language-server/src/training/shards";
+import { PackCounter, readShard, ShardWriter } from "../../../language-server/src/training/shards";
 import { temporaryDirectory } from "./fake-engine";
 
 let directory: string;
@@ -15,8 +15,12 @@ beforeEach(() => {
 const row = (...ids: number[]) =>
   [Uint32Array.from(ids), Uint8Array.from(ids, (_, t) => (t === 0 ? 0 : 1))] as const;
 
-async function write(rows: (readonly [Uint32Array, Uint8Array])[], limit?: number) {
-  const writer = new ShardWriter(directory, "train", limit);
+async function write(
+  rows: (readonly [Uint32Array, Uint8Array])[],
+  limit?: number,
+  packLength: number | null = null,
+) {
+  const writer = new ShardWriter(directory, "train", packLength, limit);
   for (const [ids, mask] of rows) await writer.add(ids, mask);
   return writer.finish();
 }
@@ -30,6 +34,35 @@ describe("token shards", () => {
     expect([...read.inputIds]).toEqual([1, 2, 3, 0xffffffff]);
     expect([...read.lossMask]).toEqual([0, 1, 1, 0]);
     expect(read.rowOffsets).toEqual([0, 3, 3, 4]);
+    expect(read.packOffsets).toBeNull();
+  });
+
+  test("packed, the rows stand in the order of their packs", async () => {
+    const rows = [row(1, 2, 3), row(4, 5), row(6, 7, 8), row(9)];
+    const [shard] = await write(rows, undefined, 4);
+    if (shard === undefined) throw new Error("no shard");
+    expect(shard).toMatchObject({ rows: 4, packs: 3, tokens: 9 });
+    const read = await readShard(shard.path);
+    expect([...read.inputIds]).toEqual([1, 2, 3, 6, 7, 8, 9, 4, 5]);
+    expect([...read.lossMask]).toEqual([0, 1, 1, 0, 1, 1, 0, 0, 1]);
+    expect(read.rowOffsets).toEqual([0, 3, 6, 7, 9]);
+    expect(read.packOffsets).toEqual([0, 1, 3, 4]);
+  });
+
+  test("a row is packed by what is left of it after the cut, and stored whole", async () => {
+    const [shard] = await write([row(1, 2, 3, 4, 5, 6), row(7, 8)], undefined, 4);
+    const read = await readShard(shard?.path ?? "");
+    expect(read.rowOffsets).toEqual([0, 6, 8]);
+    expect(read.packOffsets).toEqual([0, 1, 2]);
+  });
+
+  test("packs are counted as they are written, shard by shard", async () => {
+    const rows = Array.from({ length: 200 }, (_, i) => row(...Array(1 + ((i * 7919) % 23)).keys()));
+    const shards = await write(rows, 100, 20);
+    const counter = new PackCounter(20, 100);
+    for (const [ids] of rows) counter.add(ids.length);
+    expect(shards.length).toBeGreaterThan(10);
+    expect(counter.finish()).toBe(shards.reduce((sum, { packs }) => sum + packs, 0));
   });
 
   test("are safetensors: data at multiples of eight, nothing between and nothing after", async () => {

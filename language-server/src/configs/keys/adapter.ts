@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { count, key, optional, trlModel } from "./key";
+import { key, optional, trlModel } from "./key";
 
 export const linearModules = [
   "q_proj",
@@ -11,13 +11,19 @@ export const linearModules = [
   "down_proj",
 ] as const;
 
+function eachOnce<T extends z.ZodType>(name: T) {
+  return z.array(name).refine((names) => new Set(names).size === names.length, {
+    error: "names a module twice",
+  });
+}
+
 /** LoRA, and the frozen weights below it. */
 export const adapterKeys = {
   use_peft: key(z.boolean(), false, {
     source: trlModel,
     says: "Train a LoRA adapter instead of every weight.",
   }),
-  lora_r: key(count, 16, { source: trlModel, says: "Rank of the LoRA matrices." }),
+  lora_r: key(z.int().min(1).max(16384), 16, { source: trlModel, says: "Rank of the LoRA matrices." }),
   lora_alpha: key(z.number().positive(), 32, {
     source: trlModel,
     says: "LoRA's scale is `lora_alpha / lora_r`.",
@@ -27,17 +33,17 @@ export const adapterKeys = {
     says: "Dropout on the input of the LoRA matrices.",
   }),
   lora_target_modules: key(
-    z.union([z.enum(["all-linear"]), z.array(z.enum([...linearModules, "embed_tokens", "lm_head"])).min(1)]),
+    z.union([z.enum(["all-linear"]), eachOnce(z.enum([...linearModules, "embed_tokens", "lm_head"])).min(1)]),
     "all-linear",
     {
       source: trlModel,
-      says: "Which layers get an adapter: `all-linear` (every linear layer but the LM head), or a list of module names.",
+      says: "Which layers get an adapter: `all-linear` (every linear layer but the LM head), or a list of module names, `embed_tokens` and `lm_head` among them.",
       default: "TRL leaves the choice to PEFT",
     },
   ),
-  lora_modules_to_save: optional(z.array(z.string()), {
+  lora_modules_to_save: optional(eachOnce(z.enum(["embed_tokens", "lm_head", "norm"])), {
     source: trlModel,
-    says: "Modules trained in full beside the adapter and saved with it.",
+    says: "Modules trained whole beside the adapter and saved with it: `embed_tokens`, `lm_head`, `norm` (every norm).",
     default: "none",
   }),
   use_rslora: key(z.boolean(), false, {
@@ -46,7 +52,7 @@ export const adapterKeys = {
   }),
   load_in_4bit: key(z.boolean(), false, {
     source: trlModel,
-    says: "QLoRA: keep the frozen weights in 4 bits.",
+    says: "QLoRA: keep the frozen linear layers in 4 bits. Embedding, norms and LM head are not quantised.",
   }),
   bnb_4bit_quant_type: key(z.enum(["nf4", "fp4"]), "nf4", {
     source: trlModel,

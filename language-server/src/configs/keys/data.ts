@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { count, key, optional, path, required, sft } from "./key";
+import { count, hf, key, optional, path, required, sft, tokens } from "./key";
 
 export const datasetFormats = ["messages", "alpaca", "sharegpt", "prompt-completion", "text"] as const;
 
@@ -10,7 +10,7 @@ export const datasetEntry = z.strictObject({
     says: "How a row is written.",
     default: "detected from the rows",
   }),
-  weight: key(z.number().positive(), 1, {
+  weight: key(z.number().positive().max(1e6), 1, {
     source: "Ziptie",
     says: "Sampling weight beside the other datasets.",
   }),
@@ -34,13 +34,17 @@ export const dataKeys = {
     says: "What the evaluation loss is measured on; same shape as `dataset`.",
     default: "no evaluation",
   }),
-  max_length: key(count, 1024, { source: sft, says: "Longest row in tokens." }),
+  max_length: key(tokens, 1024, { source: sft, says: "Longest row in tokens." }),
   truncation: key(z.enum(["cut", "drop"]), "cut", {
     source: "Ziptie",
     says: "What happens to a row longer than `max_length`: `cut` keeps its beginning (TRL's `keep_start`), `drop` leaves it out.",
   }),
   packing: key(z.boolean(), false, {
     source: sft,
-    says: "Put several short rows into one sequence of `max_length`, isolated from each other.",
+    says: "Put several short rows into one sequence of at most `max_length` tokens (best-fit decreasing, TRL's `bfd`). Inside, each row stays a sequence of its own: attention and positions begin anew. Batch sizes and steps then count such packs.",
+  }),
+  group_by_length: key(z.boolean(), false, {
+    source: hf,
+    says: "Put rows of about the same length into a batch, so that micro-batches hold about as many tokens.",
   }),
 };

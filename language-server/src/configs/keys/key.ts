@@ -9,6 +9,7 @@ export type Source =
   | "TRL SFTConfig"
   | "TRL ModelConfig"
   | "PEFT"
+  | "Unsloth"
   | "Ziptie";
 
 export interface KeyDoc {
@@ -45,7 +46,21 @@ export function optional<T extends z.ZodType>(type: T, doc: KeyDoc) {
   return type.optional().meta({ description: describe(doc, undefined) }) as unknown as z.ZodOptional<T>;
 }
 
-export const count = z.int().min(1);
+/** At most 2³¹ − 1, so that products of two fit a number. */
+export const count = z.int().min(1).max(2147483647);
+/** Sizes of a model, as far as `native/engine/io/hf_config.cpp` accepts them. */
+export const width = z
+  .int()
+  .min(1)
+  .max(2 ** 22);
+export const layers = z
+  .int()
+  .min(1)
+  .max(2 ** 12);
+export const tokens = z
+  .int()
+  .min(1)
+  .max(2 ** 24);
 export const path = z.string().min(1);
 /** HF's `*_steps`: a whole number of steps, or a share of the run below 1. */
 export const stepsOrShare = z
@@ -59,3 +74,4 @@ export const hf = "HF TrainingArguments";
 export const llama = "HF LlamaConfig";
 export const sft = "TRL SFTConfig";
 export const trlModel = "TRL ModelConfig";
+export const unsloth = "Unsloth";

@@ -1,31 +1,69 @@
 import { z } from "zod";
-import { count, key, llama, optional, path, required, sft, trlModel } from "./key";
+import { key, layers, llama, optional, path, required, sft, tokens, trlModel, width } from "./key";
+
+const ropeScaling = z.strictObject({
+  rope_type: required(z.enum(["linear", "llama3"]), {
+    source: llama,
+    says: "`linear` stretches every position alike, `llama3` only the slow frequencies.",
+  }),
+  factor: required(z.number().min(1), { source: llama, says: "How many times longer sequences become." }),
+  low_freq_factor: optional(z.number().positive(), {
+    source: llama,
+    says: "For `llama3`: wavelengths above `original_max_position_embeddings` over this are stretched whole.",
+  }),
+  high_freq_factor: optional(z.number().positive(), {
+    source: llama,
+    says: "For `llama3`: wavelengths below `original_max_position_embeddings` over this stay.",
+  }),
+  original_max_position_embeddings: optional(tokens, {
+    source: llama,
+    says: "For `llama3`: the length the model was first trained on.",
+  }),
+});
 
 const architecture = z.strictObject({
-  model_type: key(z.literal("llama"), "llama", { source: llama, says: "The architecture's family." }),
-  hidden_size: required(count, { source: llama, says: "Width of the hidden states." }),
-  intermediate_size: required(count, { source: llama, says: "Width of the MLP's inner layer." }),
-  num_hidden_layers: required(count, { source: llama, says: "Number of decoder layers." }),
-  num_attention_heads: required(count, {
+  model_type: key(z.enum(["llama", "mistral", "qwen2"]), "llama", {
+    source: llama,
+    says: "The architecture's family; `qwen2` has biases on queries, keys and values.",
+  }),
+  hidden_size: required(width, { source: llama, says: "Width of the hidden states." }),
+  intermediate_size: required(width, { source: llama, says: "Width of the MLP's inner layer." }),
+  num_hidden_layers: required(layers, { source: llama, says: "Number of decoder layers." }),
+  num_attention_heads: required(width, {
     source: llama,
     says: "Query heads of each layer; divides `hidden_size`.",
   }),
-  num_key_value_heads: optional(count, {
+  num_key_value_heads: optional(width, {
     source: llama,
     says: "Key and value heads of each layer; divides `num_attention_heads`.",
     default: "as many as `num_attention_heads`",
   }),
-  vocab_size: optional(count, {
+  head_dim: optional(width, {
+    source: llama,
+    says: "Width of each head; even.",
+    default: "`hidden_size / num_attention_heads`",
+  }),
+  attention_bias: optional(z.boolean(), {
+    source: llama,
+    says: "Whether queries, keys and values have biases; in a `llama` the attention's output, too.",
+    default: "only for `qwen2`, which always has them",
+  }),
+  vocab_size: optional(tokens, {
     source: llama,
     says: "Rows of the embedding.",
     default: "the tokenizer's size",
   }),
-  max_position_embeddings: key(count, 2048, {
+  max_position_embeddings: key(tokens, 2048, {
     source: llama,
     says: "Longest sequence the model is made for.",
   }),
   rms_norm_eps: key(z.number().positive(), 1e-6, { source: llama, says: "Epsilon of the RMS norms." }),
   rope_theta: key(z.number().positive(), 10000, { source: llama, says: "Base of the rotary embedding." }),
+  rope_scaling: optional(ropeScaling, {
+    source: llama,
+    says: "How the rotary embedding is stretched to longer sequences than the model was first trained on: `linear`, or `llama3` as Llama 3.1 does it.",
+    default: "not at all",
+  }),
   tie_word_embeddings: key(z.boolean(), false, {
     source: llama,
     says: "Whether the LM head shares the embedding's weights.",
@@ -73,6 +111,17 @@ export const modelKeys = {
   }),
   embedding_init: optional(z.enum(["random", "mean", "zip-tie"]), {
     source: "Ziptie",
-    says: "How the embeddings of tokens that the model does not have begin: `zip-tie` averages those of the tokens they replace.",
+    says: "How the embeddings of tokens that the model does not have begin: `random` as the model's own did, `mean` as the average of all, `zip-tie` as the average of the tokens that the old tokenizer makes of the same text. Needed when the tokenizer is larger than the model; the rows that are there stay as they are.",
+    default: "none; a tokenizer larger than the model is then refused",
+  }),
+  embedding_init_map: optional(path, {
+    source: "Ziptie",
+    says: 'For `embedding_init: zip-tie`, which tokens each new one replaces and their weights: `{"new_id": [[base_id, weight], …]}`.',
+    default: "`zip-tie.json` beside the tokenizer, where the vocabulary stage writes it",
+  }),
+  dtype: key(z.enum(["auto", "float32", "bfloat16"]), "auto", {
+    source: trlModel,
+    says: "How frozen weights that are not quantised are kept; what is trained is always float32. `auto` takes bfloat16 when the model's files are that.",
+    default: "TRL: `float32`",
   }),
 };

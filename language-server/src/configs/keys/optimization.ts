@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { hf, key, optional } from "./key";
+import { hf, key, optional, unsloth } from "./key";
 
 const schedulerKwargs = z.strictObject({
   min_lr_rate: optional(z.number().min(0).max(1), {
@@ -24,12 +24,21 @@ export const optimizationKeys = {
       "paged_adamw_32bit",
     ]),
     "adamw_torch",
-    { source: hf, says: "The optimizer.", default: "HF: `adamw_torch_fused`, the same arithmetic" },
+    {
+      source: hf,
+      says: "The optimizer: AdamW with moments in 32 bits, or in 8 (`adamw_8bit`, also called `adamw_bnb_8bit`), or in 8 and moved out of a GPU's memory when it is full (`paged_adamw_8bit`).",
+      default: "HF: `adamw_torch_fused`, the same arithmetic",
+    },
   ),
   learning_rate: key(z.number().positive(), 2e-5, {
     source: hf,
     says: "Peak learning rate.",
     default: "as in TRL's SFTConfig",
+  }),
+  embedding_learning_rate: optional(z.number().positive(), {
+    source: unsloth,
+    says: "Peak learning rate of `embed_tokens` and `lm_head`, whether they are trained whole or through an adapter; often a fifth to a tenth of `learning_rate`.",
+    default: "`learning_rate`",
   }),
   adam_beta1: key(z.number().min(0).lt(1), 0.9, { source: hf, says: "AdamW's β₁." }),
   adam_beta2: key(z.number().min(0).lt(1), 0.999, { source: hf, says: "AdamW's β₂." }),

@@ -1,10 +1,16 @@
 import { z } from "zod";
 import { count, hf, key, path, stepsOrShare } from "./key";
 
+/** As many as the engine takes. */
+const batch = count.max(16384);
+
 /** How long and in what portions a run goes, what it reports and keeps, and where. */
 export const runKeys = {
-  per_device_train_batch_size: key(count, 8, { source: hf, says: "Sequences in one forward pass." }),
-  gradient_accumulation_steps: key(count, 1, {
+  per_device_train_batch_size: key(batch, 8, {
+    source: hf,
+    says: "Sequences in one forward pass; with `packing`, packs.",
+  }),
+  gradient_accumulation_steps: key(batch, 1, {
     source: hf,
     says: "Forward passes before one optimizer step.",
   }),
@@ -12,13 +18,20 @@ export const runKeys = {
     source: hf,
     says: "Passes over the training data; may be fractional.",
   }),
-  max_steps: key(z.int().min(-1), -1, {
-    source: hf,
-    says: "Optimizer steps of the whole run, instead of `num_train_epochs`; `-1` leaves it to the epochs.",
-  }),
+  max_steps: key(
+    z
+      .int()
+      .min(-1)
+      .max(2 ** 32),
+    -1,
+    {
+      source: hf,
+      says: "Optimizer steps of the whole run, instead of `num_train_epochs`; `-1` leaves it to the epochs.",
+    },
+  ),
   gradient_checkpointing: key(z.union([z.boolean(), z.enum(["auto", "none", "selective", "full"])]), "auto", {
     source: hf,
-    says: "Recompute activations in the backward pass to save memory: `none`, `selective`, `full`, or `auto`; HF's `true` is `full`, `false` is `none`.",
+    says: "Compute activations again in the backward pass instead of keeping them: `none`, `selective` (what is cheap to compute), `full` (all but each layer's input), or `auto`: the first of these with which the run fits this machine's memory. HF's `true` is `full`, `false` is `none`.",
     default: "TRL: `true`",
   }),
   seed: key(z.int().min(0), 42, { source: hf, says: "Seed of everything random in the run." }),
