@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -70,6 +71,46 @@ class OpsFixture {
     std::vector<std::uint32_t> values(count);
     for (auto& value : values) value = std::uniform_int_distribution<std::uint32_t>(0, below - 1)(random_);
     return values;
+  }
+  /// `x` rounded to bfloat16; `x` becomes what was rounded to.
+  Tensor narrowed(const Tensor& x) {
+    const Tensor made = allocate(DType::bf16, {x.shape[0], x.shape[1]});
+    Values wide = values(x);
+    std::vector<std::uint16_t> bits;
+    for (double& value : wide) {
+      const auto all = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+      bits.push_back(static_cast<std::uint16_t>((all + 0x7FFF + (all >> 16 & 1)) >> 16));
+      value = std::bit_cast<float>(static_cast<std::uint32_t>(bits.back()) << 16);
+    }
+    backend->copy_to_device(made.data, bits.data(), bits.size() * sizeof(std::uint16_t));
+    set(x, wide);
+    return made;
+  }
+  /// Room for `rows` rows of `in` elements in NF4, all bytes 0xFF.
+  Nf4 nf4(std::int64_t first_output, std::int64_t rows, std::int64_t in, bool nested) {
+    const std::int64_t blocks = (rows * in + 63) / 64;
+    const auto made = [&](DType type, std::int64_t n) {
+      const Tensor tensor = allocate(type, {n});
+      const std::vector<std::uint8_t> bytes(n * size_of(type), 0xFF);
+      backend->copy_to_device(tensor.data, bytes.data(), bytes.size());
+      return tensor;
+    };
+    Nf4 empty{first_output, rows, made(DType::u8, (rows * in + 1) / 2), {}, {}, {}};
+    empty.absmax = made(nested ? DType::u8 : DType::f32, blocks);
+    if (nested) empty.nested_absmax = made(DType::f32, (blocks + 255) / 256);
+    if (nested) empty.nested_offset = made(DType::f32, 1);
+    return empty;
+  }
+  /// A poisoned tensor of f32, whatever the fixture's type.
+  Tensor floats(std::initializer_list<std::int64_t> shape) {
+    const Tensor made = allocate(DType::f32, shape);
+    set(made, Values(made.elements(), std::numeric_limits<double>::quiet_NaN()));
+    return made;
+  }
+  std::vector<std::uint8_t> bytes(const Tensor& x) const {
+    std::vector<std::uint8_t> copied(x.elements() * size_of(x.dtype));
+    backend->copy_to_host(copied.data(), x.data, copied.size());
+    return copied;
   }
   Sequences sequences(const std::vector<std::uint32_t>& lengths) {
     std::vector<std::uint32_t> offsets{0};

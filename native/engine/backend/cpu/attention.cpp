@@ -8,6 +8,7 @@
 
 #include "engine/backend/cpu/gemm.h"
 #include "engine/backend/cpu/kernels.h"
+#include "engine/backend/cpu/product.h"
 #include "engine/backend/cpu/vector.h"
 
 namespace ziptie::cpu {
@@ -19,10 +20,6 @@ constexpr std::int64_t query_block = 48, key_block = 128, queries_per_task = 240
 /// Columns of a transposed panel.
 template <class T>
 constexpr std::int64_t panel = 2 * lanes<T>;
-
-constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) {
-  return (n + multiple - 1) / multiple * multiple;
-}
 
 /// Rows of one head in a wider tensor.
 template <class T>

@@ -13,6 +13,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/backend/cpu/kernels.h"
+#include "engine/backend/cpu/nf4.h"
 
 namespace ziptie {
 
@@ -82,8 +83,12 @@ class CpuBackend final : public Backend {
   void adamw8(const Tensor&, const Tensor&, const Adamw8State&, const AdamwStep&, const Tensor&) override {
     throw std::logic_error("adamw8");
   }
-  void quantize_nf4(const Tensor&, const Nf4&) override { throw std::logic_error("quantize_nf4"); }
-  void dequantize_nf4(const Nf4&, const Tensor&) override { throw std::logic_error("dequantize_nf4"); }
+  void quantize_nf4(const Tensor& weight, const Nf4& to) override {
+    cpu::quantize_nf4(context(), weight, to);
+  }
+  void dequantize_nf4(const Nf4& from, const Tensor& to) override {
+    cpu::dequantize_nf4(context(), from, to);
+  }
 
   void embedding_forward(const Embedding& embedding, const Tensor& ids, const Tensor& out) override {
     dispatch(out, [&]<class T>() { cpu::embedding_forward<T>(context(), embedding, ids, out); });

@@ -1,8 +1,8 @@
 // Rows picked by index, and their gradients put back.
 
-#include <bit>
 #include <cstring>
 
+#include "engine/backend/cpu/bfloat16.h"
 #include "engine/backend/cpu/kernels.h"
 #include "engine/backend/cpu/vector.h"
 
@@ -33,9 +33,6 @@ void scatter_rows(Context context, const Tensor& x, const Tensor& rows, const Te
 }
 
 namespace {
-
-/// A bfloat16's 16 bits are the upper half of a float's.
-float widen(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 
 /// to[i] += factor · from[i].
 template <class T>

@@ -5,21 +5,6 @@
 
 namespace ziptie::cpu {
 
-/// A matrix in row-major memory, `stride` elements from row to row, perhaps to be read transposed.
-template <class T>
-struct Matrix {
-  T* data;
-  std::int64_t stride;
-  bool transposed = false;
-};
-
-/// c[m, n] = alpha · a[m, k] b[k, n] + beta · c, on the calling thread alone. With beta = 0, c's old content
-/// does not count.
-void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Matrix<const float> a,
-          Matrix<const float> b, float beta, Matrix<float> c);
-void gemm(std::int64_t m, std::int64_t n, std::int64_t k, double alpha, Matrix<const double> a,
-          Matrix<const double> b, double beta, Matrix<double> c);
-
 namespace detail {
 
 template <class T, int Rows, int Vectors, bool Add>

@@ -1,0 +1,255 @@
+#include <array>
+#include <utility>
+
+#include "engine/backend/cpu/linear.h"
+
+namespace ziptie::cpu {
+
+namespace {
+
+/// An adapter as right operands. Panels of `a` have as many rows as the adapters' ranks together.
+template <class T>
+struct PackedAdapter {
+  const Lora& lora;
+  std::int64_t first_rank;  ///< its first column of lora_hidden
+  T *b_panels = nullptr, *hidden_panels = nullptr;
+
+  std::int64_t r() const { return lora.b.shape[1]; }
+  std::int64_t width() const { return lora.b.shape[0]; }
+};
+
+/// gradient += Σ over rows of gradient_yᵀ x.
+template <class T>
+void weight_gradient(Context context, const T* x, const T* gradient_y, std::int64_t rows, std::int64_t in,
+                     std::int64_t out, const Tensor& gradient) {
+  constexpr std::int64_t enough_tiles = 16;
+  const Parts down(rows), across(in);
+  T* panels = context.workspace.shared<T>(packed_elements<T>(down.longest(), across.longest()));
+  const Tensor input{const_cast<T*>(x), gradient.dtype, 2, {rows, in}};
+  for (std::int64_t i = 0; i < across.count(); ++i)
+    for (std::int64_t j = 0; j < down.count(); ++j) {
+      const PackedPart<T> part{across.begin(i), across.end(i), down.begin(j), down.end(j), panels};
+      const std::int64_t columns = part.column_end - part.column;
+      const std::array packings{Packing<T>{.source = Rows<T>(input),
+                                           .row = part.step,
+                                           .rows = part.depth(),
+                                           .column = part.column,
+                                           .columns = columns,
+                                           .transposed = false,
+                                           .to = panels}};
+      pack<T>(context.threads, packings);
+      std::int64_t height = tile_rows, width = tile_columns;
+      while (tiles(out, height) * tiles(columns, width) < enough_tiles && width > 2 * panel_columns<T>)
+        width /= 2;
+      while (tiles(out, height) * tiles(columns, width) < enough_tiles && height > tile_rows / 4) height /= 2;
+      const std::int64_t wide = tiles(columns, width);
+      context.threads.run(tiles(out, height) * wide, [&](std::int64_t task, int) {
+        const std::int64_t row = task / wide * height, column = part.column + task % wide * width;
+        multiply<T>(std::min(height, out - row), std::min(width, part.column_end - column), part.depth(),
+                    {gradient_y + part.step * out + row, out, true}, part.from(column), part.depth(), true,
+                    {data<T>(gradient) + row * in + column, in});
+      });
+    }
+}
+
+/// gradient += Σ over rows of gradient_y.
+template <class T>
+void bias_gradient(Context context, const T* gradient_y, std::int64_t rows, std::int64_t out, T* gradient) {
+  context.threads.run_blocks(out, 64, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t i = begin; i < end; ++i) gradient[i] += gradient_y[row * out + i];
+  });
+}
+
+/// The adapters' gradients, in tasks that own columns of A or rows of B and go through all rows in order.
+template <class T>
+class AdapterGradients {
+ public:
+  AdapterGradients(const Operands<T>& o, std::span<const PackedAdapter<T>> adapters, const T* x,
+                   const T* gradient_y, const T* gradient_hidden, std::int64_t rows)
+      : o_(o), adapters_(adapters), x_(x), slope_(gradient_y), hidden_slope_(gradient_hidden), rows_(rows) {}
+
+  void run(Context context) {
+    std::int64_t tasks = tiles(o_.in, columns_of(o_.in));
+    for (const auto& adapter : adapters_) tasks += tiles(adapter.width(), tile_rows);
+    context.workspace.reserve_per_thread<T>(2 * rows_at_once * packed_elements<T>(1, columns_of(o_.in)));
+    context.threads.run(tasks, [&](std::int64_t task, int thread) {
+      const std::int64_t width = columns_of(o_.in);
+      if (task < tiles(o_.in, width))
+        return a_columns(task * width, std::min(o_.in, (task + 1) * width),
+                         context.workspace.of_thread<T>(thread));
+      task -= tiles(o_.in, width);
+      for (const auto& adapter : adapters_) {
+        const std::int64_t count = tiles(adapter.width(), tile_rows);
+        if (task < count)
+          return b_rows(adapter, task * tile_rows, std::min(adapter.width(), (task + 1) * tile_rows));
+        task -= count;
+      }
+    });
+  }
+
+ private:
+  static constexpr std::int64_t rows_at_once = 256;
+  /// Multiples of 64, which is how dropout draws.
+  static std::int64_t columns_of(std::int64_t in) { return in <= 1024 ? 64 : 256; }
+
+  void a_columns(std::int64_t begin, std::int64_t end, T* scratch) const {
+    const std::int64_t width = end - begin;
+    T* const panels = scratch;
+    T* const dropped = scratch + rows_at_once * round_up(width, panel_columns<T>);
+    for (std::int64_t row = 0; row < rows_; row += rows_at_once) {
+      const std::int64_t count = std::min(rows_at_once, rows_ - row);
+      const auto add = [&](std::int64_t first_rank, std::int64_t ranks) {
+        multiply<T>(ranks, width, count, {hidden_slope_ + row * o_.rank + first_rank, o_.rank, true}, panels,
+                    count, true, {data<T>(o_.linear.gradient_lora_a) + first_rank * o_.in + begin, o_.in});
+      };
+      if (!o_.drops) {
+        pack_straight<T>({x_ + row * o_.in + begin, o_.in}, count, width, count, panels);
+        add(0, o_.rank);
+        continue;
+      }
+      for (const auto& adapter : adapters_) {
+        o_.drop(x_, row, count, begin, end, adapter.lora.stream, dropped);
+        pack_straight<T>({dropped, width}, count, width, count, panels);
+        add(adapter.first_rank, adapter.r());
+      }
+    }
+  }
+
+  void b_rows(const PackedAdapter<T>& adapter, std::int64_t begin, std::int64_t end) const {
+    multiply<T>(end - begin, adapter.r(), rows_, {slope_ + adapter.lora.first_output + begin, o_.out, true},
+                adapter.hidden_panels, rows_, true,
+                {data<T>(adapter.lora.gradient_b) + begin * adapter.r(), adapter.r()});
+  }
+
+  const Operands<T>& o_;
+  std::span<const PackedAdapter<T>> adapters_;
+  const T *x_, *slope_, *hidden_slope_;
+  std::int64_t rows_;
+};
+
+/// What one part of the weight contributes to a tile of gradient_x; the last part of its rows adds the
+/// adapters.
+template <class T>
+void backward_tile(const Operands<T>& o, std::span<const PackedAdapter<T>> adapters, const T* gradient_y,
+                   const T* gradient_hidden, const T* a_panels, const PackedPart<T>& part, std::int64_t begin,
+                   std::int64_t end, std::int64_t column, std::int64_t column_end, T* gradient_x,
+                   T* scratch) {
+  const std::int64_t rows = end - begin, columns = column_end - column;
+  const Matrix<T> tile{gradient_x + begin * o.in + column, o.in};
+  multiply<T>(rows, columns, part.depth(), {gradient_y + begin * o.out + part.step, o.out}, part.from(column),
+              part.depth(), part.step > 0, tile);
+  if (part.step_end < o.out || o.rank == 0) return;
+  if (!o.drops) {
+    multiply<T>(rows, columns, o.rank, {gradient_hidden + begin * o.rank, o.rank}, a_panels + column * o.rank,
+                o.rank, true, tile);
+    return;
+  }
+  for (const auto& adapter : adapters) {
+    multiply<T>(rows, columns, adapter.r(), {gradient_hidden + begin * o.rank + adapter.first_rank, o.rank},
+                a_panels + column * o.rank + adapter.first_rank * panel_columns<T>, o.rank, false,
+                {scratch, columns});
+    for (std::int64_t row = 0; row < rows; ++row)
+      dropout_row<true>(o.dropout, adapter.lora.stream, o.first_row + begin + row, column, column_end,
+                        scratch + row * columns, tile.data + row * o.in);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void linear_backward(Context context, const Tensor& x, const Linear& linear, const Dropout& dropout,
+                     const Tensor& lora_hidden, const Tensor& gradient_y, const Tensor& gradient_x,
+                     std::int64_t first_row) {
+  const Operands<T> o(linear, dropout, first_row);
+  const std::int64_t rows = gradient_y.shape[0];
+  const T *input = data<const T>(x), *slope = data<const T>(gradient_y);
+  T* to_x = data<T>(gradient_x);
+  if (rows == 0) return;
+  if (linear.gradient) weight_gradient(context, input, slope, rows, o.in, o.out, *linear.gradient);
+  if (linear.gradient_bias) bias_gradient(context, slope, rows, o.out, data<T>(*linear.gradient_bias));
+
+  const Parts down(o.out), across(o.in);
+  std::vector<PackedAdapter<T>> adapters;
+  std::int64_t first_rank = 0;
+  std::int64_t needed = to_x ? packed_elements<T>(down.longest(), across.longest()) : 0;
+  needed += packed_elements<T>(o.rank, o.in) + rows * o.rank;
+  for (const Lora& lora : linear.adapters) {
+    adapters.push_back({lora, first_rank});
+    first_rank += lora.b.shape[1];
+    needed +=
+        packed_elements<T>(lora.b.shape[0], lora.b.shape[1]) + packed_elements<T>(rows, lora.b.shape[1]);
+  }
+  T* free = context.workspace.shared<T>(needed);
+  if (o.drops) context.workspace.reserve_per_thread<T>(tile_rows * whole_columns);
+  std::vector<Packing<T>> packings;
+  const auto take = [&](std::int64_t elements) { return std::exchange(free, free + elements); };
+  for (auto& adapter : adapters) {
+    adapter.b_panels = take(packed_elements<T>(adapter.width(), adapter.r()));
+    adapter.hidden_panels = take(packed_elements<T>(rows, adapter.r()));
+    const T scale = static_cast<T>(adapter.lora.scale);
+    packings.push_back({.source = Rows<T>(adapter.lora.b),
+                        .rows = adapter.width(),
+                        .columns = adapter.r(),
+                        .transposed = false,
+                        .to = adapter.b_panels,
+                        .scale = scale});
+    packings.push_back({.source = Rows<T>(lora_hidden),
+                        .rows = rows,
+                        .column = adapter.first_rank,
+                        .columns = adapter.r(),
+                        .transposed = false,
+                        .to = adapter.hidden_panels,
+                        .scale = scale});
+  }
+  T* const gradient_hidden = take(rows * o.rank);
+  T* const a_panels = take(packed_elements<T>(o.rank, o.in));
+  T* const weight_panels = free;
+  if (o.rank > 0 && to_x)
+    packings.push_back({.source = Rows<T>(linear.lora_a),
+                        .rows = o.rank,
+                        .columns = o.in,
+                        .transposed = false,
+                        .to = a_panels});
+  const auto hide = [&](std::int64_t begin, std::int64_t end, int) {
+    for (const auto& adapter : adapters)
+      multiply<T>(end - begin, adapter.r(), adapter.width(),
+                  {slope + begin * o.out + adapter.lora.first_output, o.out}, adapter.b_panels,
+                  adapter.width(), false, {gradient_hidden + begin * o.rank + adapter.first_rank, o.rank});
+  };
+  const bool one_tile_wide = to_x && across.count() == 1 && o.in <= whole_columns;
+  if (o.rank > 0 && !one_tile_wide) {
+    pack<T>(context.threads, packings);
+    packings.clear();
+    context.threads.run_blocks(rows, tile_rows, hide);
+  }
+  if (to_x)
+    for (std::int64_t i = 0; i < across.count(); ++i)
+      for (std::int64_t j = 0; j < down.count(); ++j) {
+        const PackedPart<T> part{across.begin(i), across.end(i), down.begin(j), down.end(j), weight_panels};
+        packings.push_back({.source = o.weight,
+                            .row = part.step,
+                            .rows = part.depth(),
+                            .column = part.column,
+                            .columns = part.column_end - part.column,
+                            .transposed = false,
+                            .to = weight_panels});
+        pack<T>(context.threads, packings);
+        packings.clear();
+        for_tiles(context.threads, rows, part,
+                  [&](std::int64_t begin, std::int64_t end, std::int64_t column, std::int64_t column_end,
+                      int thread) {
+                    if (one_tile_wide && j == 0) hide(begin, end, thread);
+                    backward_tile<T>(o, adapters, slope, gradient_hidden, a_panels, part, begin, end, column,
+                                     column_end, to_x, context.workspace.of_thread<T>(thread));
+                  });
+      }
+  if (o.rank > 0) AdapterGradients<T>(o, adapters, input, slope, gradient_hidden, rows).run(context);
+}
+
+template void linear_backward<float>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,
+                                     const Tensor&, const Tensor&, std::int64_t);
+template void linear_backward<double>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,
+                                      const Tensor&, const Tensor&, std::int64_t);
+
+}  // namespace ziptie::cpu
