@@ -11,6 +11,7 @@ import { draftPlan, summarisePlan } from "./plan-summary";
 import { type Reporter, throttled } from "./progress";
 import { hasCode, Refused, RunningAlready } from "./refused";
 import { createRunDirectory, runFiles, runNumber } from "./run-directory";
+import { type NamedFile, recordSources, stampsOf } from "./run-sources";
 import { RunsRegistry } from "./runs";
 import { ShardWriter, type WrittenShard, writeAside } from "./shards";
 
@@ -105,6 +106,8 @@ async function fillRunDirectory(
     }
     return data;
   };
+  const files = namedFiles(plan, inputs);
+  const stamps = await stampsOf(files);
   const train = await encode("train", plan.dataset, plan.packing);
   const evaluation = await encode("evaluation", plan.evaluation?.dataset ?? [], false);
   const summaries = {
@@ -112,7 +115,9 @@ async function fillRunDirectory(
     evaluation: evaluation.map(({ summary }) => summary),
   };
   const draft = draftPlan(plan, inputs, summaries);
-  const files = [...inputs.modelFiles, ...inputs.tokenizerFiles];
+  const paths = [...new Set(files.map(({ path }) => path))];
+  const digests = await sha256OfFiles(paths, report, hooks.signal);
+  await recordSources(run, stamps, digests);
   const shards = [...train, ...evaluation].flatMap((data) => data.shards);
   const enginePlan: EnginePlan = {
     ...draft,
@@ -126,13 +131,39 @@ async function fillRunDirectory(
     },
     output: run,
     inputs: {
-      ...(await sha256OfFiles(files, report, hooks.signal)),
+      ...Object.fromEntries(
+        [...inputs.modelFiles, ...inputs.tokenizerFiles].map((path) => [path, digests[path] ?? ""]),
+      ),
       ...Object.fromEntries(shards.map(({ path, sha256 }) => [path, sha256])),
     },
   };
   const text = `${JSON.stringify(enginePlanSchema.parse(enginePlan), null, 2)}\n`;
   await writeAside(join(run, runFiles.plan), [Buffer.from(text)]);
   return [...summaries.train, ...summaries.evaluation].flatMap(warningsOf);
+}
+
+/** Every file that a run is made from. */
+function namedFiles(plan: TrainingPlan, inputs: TrainingInputs): NamedFile[] {
+  const named = (key: string, paths: readonly (string | null)[]): NamedFile[] =>
+    paths.flatMap((path) => (path === null ? [] : { key, path }));
+  const map = plan.vocabulary?.map ?? null;
+  return [
+    ...named(
+      "dataset",
+      plan.dataset.map(({ path }) => path),
+    ),
+    ...named("eval_dataset", plan.evaluation?.dataset.map(({ path }) => path) ?? []),
+    ...named("tokenizer_name_or_path", inputs.tokenizerFiles),
+    ...named("chat_template_path", [inputs.templateFile]),
+    ...named(
+      "model_name_or_path",
+      inputs.modelFiles.filter((path) => path !== map),
+    ),
+    ...named(
+      "embedding_init_map",
+      inputs.modelFiles.filter((path) => path === map),
+    ),
+  ];
 }
 
 /** What the disk says, in words that help. */

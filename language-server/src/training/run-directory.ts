@@ -20,6 +20,8 @@ export const runFiles = {
   plan: "plan.json",
   config: "config.ziptie.yaml",
   run: "run.json",
+  /** The files the run was made from. */
+  sources: "sources.json",
   data: "data",
   events: "events.jsonl",
   log: "engine.log",

@@ -16,6 +16,7 @@ import {
   takeStartLock,
 } from "./run-directory";
 import { RunProgress } from "./run-progress";
+import { refuseChangedSources } from "./run-sources";
 
 /** One run directory, read anew with each question; what was read of its events is kept, so a question costs what is new. */
 export class Run {
@@ -230,6 +231,7 @@ export async function resumeRun(path: string, engine: EngineLocation): Promise<s
       `${summary.name} cannot be resumed: it has no complete checkpoint. Start its config again.`,
     );
   }
+  await refuseChangedSources(run.directory);
   // An engine that has said its last word still lives for a moment, and its lock with it.
   const last = await run.engine();
   if (last !== undefined) await waitForEnd(last);

@@ -187,6 +187,51 @@ describe("ziptie stop and resume", () => {
   });
 });
 
+describe("ziptie resume refuses a run whose sources have changed", () => {
+  const stopped = async () => {
+    await run(["train", "base.ziptie.yaml", "--detach"], "waits");
+    await until(async () => (await openRun(firstRun())).summary.step === 3);
+    await run(["stop", "base-1"]);
+  };
+  const edit = (name: string, change: (text: string) => string) => {
+    const path = join(directory, name);
+    writeFileSync(path, change(readFileSync(path, "utf8")));
+  };
+
+  test("the config asks for another training", async () => {
+    await stopped();
+    edit("base.ziptie.yaml", (text) => `${text}learning_rate: 0.5\nlogging_steps: 2\n`);
+    const { status, stderr } = await run(["resume", "base-1"]);
+    expect(status).toBe(1);
+    expect(stderr).toContain("learning_rate was 0.00002, now 0.5. Undo that");
+    expect(stderr).not.toContain("logging_steps");
+  });
+  test("a dataset", async () => {
+    await stopped();
+    edit("rows.jsonl", (text) => text.replace("two", "three"));
+    const { status, stderr } = await run(["resume", "base-1"]);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining(`dataset: ${join(directory, "rows.jsonl")} has changed`),
+    ]);
+  });
+  test("the tokenizer", async () => {
+    await stopped();
+    edit("tokenizer/tokenizer.json", (text) => `${text}\n`);
+    const { status, stderr } = await run(["resume", "base-1"]);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(/tokenizer_name_or_path: .*tokenizer\.json has changed/),
+    ]);
+  });
+  test("not a file that was only written anew, nor a comment", async () => {
+    await stopped();
+    edit("rows.jsonl", (text) => text);
+    edit("base.ziptie.yaml", (text) => `# the same\n${text}logging_steps: 2\n`);
+    expect((await run(["resume", "base-1"])).status).toBe(0);
+  });
+});
+
 test("ziptie runs says where there are none", async () => {
   expect(await json(["runs"])).toEqual({ status: 0, document: { runs: [] } });
 });
