@@ -45,7 +45,7 @@ Llama load_model(const GenerateOptions& options, Backend& backend) {
   const HfModel weights(options.model);
   std::optional<AdapterConfig> adapter;
   if (!options.adapter.empty()) adapter = read_adapter_config(options.adapter);
-  Llama model(weights.config(), adapter, backend);
+  Llama model(weights.config(), {.adapter = adapter, .train = false}, backend);
   weights.load_into(model);
   if (adapter) load_adapter(options.adapter, model);
   return model;

@@ -43,7 +43,7 @@ std::vector<float> values_of(Llama& model, const std::string& name) {
 struct Fixture {
   TemporaryDirectory directory;
   std::unique_ptr<Backend> backend = make_cpu_backend(1);
-  Llama model{tiny_config(false), std::nullopt, *backend};
+  Llama model{tiny_config(false), {}, *backend};
 
   Fixture() {
     model.initialize_base(3);
@@ -74,7 +74,7 @@ TEST_CASE("A model that is written is read back, tied or not") {
   for (const bool tied : {false, true}) {
     const TemporaryDirectory directory;
     const auto backend = make_cpu_backend(1);
-    Llama model(tiny_config(tied), std::nullopt, *backend);
+    Llama model(tiny_config(tied), {}, *backend);
     model.initialize_base(3);
     std::ofstream(directory / "tokenizer.json") << "{}";
     std::filesystem::create_directory(directory / "model");
@@ -84,7 +84,7 @@ TEST_CASE("A model that is written is read back, tied or not") {
     const HfModel written(directory / "model");
     CHECK(written.config().tie_word_embeddings == tied);
     CHECK(written.config().eos_token_id == 2);
-    Llama loaded(written.config(), std::nullopt, *backend);
+    Llama loaded(written.config(), {}, *backend);
     written.load_into(loaded);
     for (const Parameter& parameter : model.parameters()) {
       CHECK(values_of(loaded, parameter.name) == values_of(model, parameter.name));
@@ -208,7 +208,7 @@ TEST_CASE_FIXTURE(Fixture,
   for (const auto& tensor : second) index["weight_map"][tensor.name] = "model-00002-of-00002.safetensors";
   const auto write_index = [&] { std::ofstream(directory / "model.safetensors.index.json") << index; };
   write_index();
-  Llama loaded(tiny_config(false), std::nullopt, *backend);
+  Llama loaded(tiny_config(false), {}, *backend);
   HfModel(directory.path()).load_into(loaded);
   CHECK(values_of(loaded, "lm_head.weight") == values_of(model, "lm_head.weight"));
 
@@ -242,7 +242,7 @@ TEST_CASE("An adapter is written under PEFT's names and read back") {
   const TemporaryDirectory directory;
   const auto backend = make_cpu_backend(1);
   const AdapterConfig config{4, 8, 0.05, true, {"q_proj", "down_proj"}};
-  Llama model(tiny_config(false), config, *backend);
+  Llama model(tiny_config(false), {.adapter = config}, *backend);
   model.initialize_adapter(5);
   write_adapter(directory.path(), model, config, "/models/base");
 
@@ -258,12 +258,12 @@ TEST_CASE("An adapter is written under PEFT's names and read back") {
   CHECK(read.alpha == 8);
   CHECK(read.use_rslora);
   CHECK(read.target_modules == config.target_modules);
-  Llama loaded(tiny_config(false), read, *backend);
+  Llama loaded(tiny_config(false), {.adapter = read}, *backend);
   load_adapter(directory.path(), loaded);
   const std::string a = "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight";
   CHECK(values_of(loaded, a) == values_of(model, a));
 
-  Llama other(tiny_config(false), AdapterConfig{4, 8, 0, false, {"q_proj"}}, *backend);
+  Llama other(tiny_config(false), {.adapter = AdapterConfig{4, 8, 0, false, {"q_proj"}}}, *backend);
   CHECK(refusal([&] {
           load_adapter(directory.path(), other);
         }).find("has no place in the model with this adapter") != std::string::npos);

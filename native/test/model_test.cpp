@@ -39,7 +39,7 @@ const std::vector<std::string> every_module{"q_proj",    "k_proj",  "v_proj",   
                                             "gate_proj", "up_proj", "down_proj"};
 
 AdapterConfig adapter_of(std::vector<std::string> modules, double dropout = 0) {
-  return {3, 5, dropout, false, std::move(modules)};
+  return {.r = 3, .alpha = 5, .dropout = dropout, .target_modules = std::move(modules)};
 }
 
 /// Sequences with random tokens and a random mask.
@@ -93,7 +93,7 @@ void randomise_adapters(Llama& model, std::uint64_t seed) {
 Values everything_after_a_pass(const std::optional<AdapterConfig>& adapter, int threads,
                                const OwnedBatch& batch) {
   const auto backend = make_cpu_backend(threads);
-  Llama model(medium_config(), adapter, *backend);
+  Llama model(medium_config(), {.adapter = adapter}, *backend);
   model.initialize_base(3);
   randomise_adapters(model, 4);
   Values all{model.forward_backward(batch, 0.01, {5, 6, 7}).sum};
@@ -107,7 +107,7 @@ void check_every_gradient(const LlamaConfig& config, const std::optional<Adapter
   const unsigned seed = std::random_device{}();
   CAPTURE(seed);
   const auto backend = make_cpu_backend(1);  // thousands of passes, each too small to share
-  Llama model(config, adapter, *backend, DType::f64);
+  Llama model(config, {.adapter = adapter, .dtype = DType::f64}, *backend);
   model.initialize_base(seed);
   randomise_adapters(model, seed + 1);
   OwnedBatch batch({5, 1, 7, 3}, static_cast<std::uint32_t>(config.vocab_size), seed + 2);
@@ -164,7 +164,7 @@ TEST_CASE("gradients of two micro-batches add up to those of both in one") {
   const auto backend = make_cpu_backend(2);
   const OwnedBatch both({9, 14, 30}, 19, 1);
   const auto gradients_of = [&](bool apart) {
-    Llama model(small_config(true), std::nullopt, *backend, DType::f64);
+    Llama model(small_config(true), {.dtype = DType::f64}, *backend);
     model.initialize_base(2);
     if (apart) {
       const std::uint32_t first[] = {0, 9, 23}, second[] = {0, 30};
@@ -198,7 +198,7 @@ TEST_CASE("one, two and three threads, and a second run, give the same bits") {
 
 TEST_CASE("a sequence's logits do not depend on its neighbours in the batch") {
   const auto backend = make_cpu_backend(2);
-  Llama model(medium_config(), std::nullopt, *backend);
+  Llama model(medium_config(), {}, *backend);
   model.initialize_base(1);
   const OwnedBatch packed({40, 133, 7}, 517, 2);
   const std::vector<float> together = model.logits(packed);
@@ -216,7 +216,7 @@ TEST_CASE("a sequence's logits do not depend on its neighbours in the batch") {
 
 TEST_CASE("the loss is that of the logits over supervised tokens") {
   const auto backend = make_cpu_backend(2);
-  Llama model(medium_config(), std::nullopt, *backend);
+  Llama model(medium_config(), {}, *backend);
   model.initialize_base(1);
   const OwnedBatch batch({40, 1, 133}, 517, 2);
   const std::vector<float> logits = model.logits(batch);
@@ -238,7 +238,7 @@ TEST_CASE("the loss is that of the logits over supervised tokens") {
 
 TEST_CASE("a batch without supervised tokens has no loss and changes no gradient") {
   const auto backend = make_cpu_backend(2);
-  Llama model(small_config(true), std::nullopt, *backend);
+  Llama model(small_config(true), {}, *backend);
   model.initialize_base(1);
   OwnedBatch batch({5, 1}, 19, 1);
   std::fill(batch.mask.begin(), batch.mask.end(), 0);
@@ -250,7 +250,7 @@ TEST_CASE("a batch without supervised tokens has no loss and changes no gradient
 
 TEST_CASE("dropout follows its key, and evaluation has none") {
   const auto backend = make_cpu_backend(2);
-  Llama model(small_config(true), adapter_of(every_module, 0.5), *backend);
+  Llama model(small_config(true), {.adapter = adapter_of(every_module, 0.5)}, *backend);
   model.initialize_base(1);
   randomise_adapters(model, 2);
   OwnedBatch batch({20, 30}, 19, 1);
@@ -266,7 +266,7 @@ TEST_CASE("dropout follows its key, and evaluation has none") {
 
 TEST_CASE("decoding through the cache gives the logits of the whole sequence") {
   const auto backend = make_cpu_backend(2);
-  Llama model(medium_config(), adapter_of(every_module), *backend);
+  Llama model(medium_config(), {.adapter = adapter_of(every_module)}, *backend);
   model.initialize_base(1);
   randomise_adapters(model, 2);
   const OwnedBatch batch({90}, 517, 3);
@@ -289,7 +289,7 @@ TEST_CASE("decoding through the cache gives the logits of the whole sequence") {
 
 TEST_CASE("greedy generation takes the likeliest token until a stop, the limit, or the caller says so") {
   const auto backend = make_cpu_backend(2);
-  Llama model(medium_config(), std::nullopt, *backend);
+  Llama model(medium_config(), {}, *backend);
   model.initialize_base(1);
   const OwnedBatch prompt({12}, 517, 3);
   const std::vector<std::uint32_t> generated = generate_greedy(model, prompt.ids, 8, {});
@@ -320,7 +320,8 @@ TEST_CASE("initial weights are those of HF and PEFT in distribution, and follow 
   const auto backend = make_cpu_backend(2);
   LlamaConfig config = medium_config();
   config.initializer_range = 0.02;
-  Llama model(config, adapter_of(every_module), *backend), same(config, adapter_of(every_module), *backend);
+  Llama model(config, {.adapter = adapter_of(every_module)}, *backend),
+      same(config, {.adapter = adapter_of(every_module)}, *backend);
   model.initialize_base(1);
   same.initialize_base(1);
   model.initialize_adapter(7);
@@ -355,19 +356,21 @@ TEST_CASE("what cannot be is refused by name") {
   const auto backend = make_cpu_backend(1);
   LlamaConfig config = small_config(true);
   config.num_key_value_heads = 3;
-  CHECK_THROWS_WITH_AS(Llama(config, std::nullopt, *backend),
+  CHECK_THROWS_WITH_AS(Llama(config, ModelOptions{}, *backend),
                        "num_key_value_heads: 3 does not divide num_attention_heads, 4",
                        std::invalid_argument);
   config = small_config(true);
   config.head_dim = 5;
-  CHECK_THROWS_AS(Llama(config, std::nullopt, *backend), std::invalid_argument);
+  CHECK_THROWS_AS(Llama(config, ModelOptions{}, *backend), std::invalid_argument);
   config.head_dim = 0;
-  CHECK_THROWS_WITH_AS(Llama(config, std::nullopt, *backend), "head_dim: 0 is not positive",
+  CHECK_THROWS_WITH_AS(Llama(config, ModelOptions{}, *backend), "head_dim: 0 is not between 1 and 4194304",
                        std::invalid_argument);
-  CHECK_THROWS_AS(Llama(small_config(true), adapter_of({"w_proj"}), *backend), std::invalid_argument);
-  CHECK_THROWS_AS(Llama(small_config(true), adapter_of(every_module, 1), *backend), std::invalid_argument);
+  CHECK_THROWS_AS(Llama(small_config(true), {.adapter = adapter_of({"w_proj"})}, *backend),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(Llama(small_config(true), {.adapter = adapter_of(every_module, 1)}, *backend),
+                  std::invalid_argument);
 
-  Llama model(small_config(true), std::nullopt, *backend);
+  Llama model(small_config(true), {}, *backend);
   OwnedBatch batch({4, 3}, 19, 1);
   batch.ids[5] = 19;
   CHECK_THROWS_WITH_AS(model.forward(batch), "input_ids[5] is 19, the model's vocabulary has 19 tokens",

@@ -14,7 +14,7 @@ TEST_CASE("A moment that has overflown is told, though its weight is still a num
   config.num_attention_heads = 2, config.num_key_value_heads = 1, config.head_dim = 4;
   config.vocab_size = 10, config.max_position_embeddings = 16;
   const auto backend = make_cpu_backend(1);
-  Llama model(config, std::nullopt, *backend);
+  Llama model(config, {}, *backend);
   model.initialize_base(3);
   OptimizerSettings settings{};
   settings.beta1 = 0.9, settings.beta2 = 0.999, settings.epsilon = 1e-8;

@@ -34,7 +34,7 @@ void write_logits(const LogitsArguments& arguments) {
   const HfModel files(arguments.model);
   std::optional<AdapterConfig> adapter;
   if (!arguments.adapter.empty()) adapter = read_adapter_config(arguments.adapter);
-  Llama model(files.config(), adapter, backend);
+  Llama model(files.config(), {.adapter = adapter}, backend);
   files.load_into(model);
   if (adapter) load_adapter(arguments.adapter, model);
 

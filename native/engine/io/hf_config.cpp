@@ -114,38 +114,6 @@ std::vector<std::uint32_t> read_stop_ids(const std::filesystem::path& directory)
   return {ids.begin(), ids.end()};
 }
 
-void check_config(const LlamaConfig& config) {
-  // Larger than any model there is, and small enough that the bytes of all its weights, gradients and moments
-  // fit an int64: seven matrices of 2^44 elements in 2^12 layers, 16 bytes each.
-  const auto check = [](const char* key, std::int64_t value, std::int64_t largest) {
-    if (value < 1 || value > largest) {
-      throw std::invalid_argument(fmt::format("{}: {} is not between 1 and {}", key, value, largest));
-    }
-  };
-  check("hidden_size", config.hidden_size, 1 << 22);
-  check("intermediate_size", config.intermediate_size, 1 << 22);
-  check("num_hidden_layers", config.num_hidden_layers, 1 << 12);
-  check("num_attention_heads", config.num_attention_heads, 1 << 22);
-  check("num_key_value_heads", config.num_key_value_heads, 1 << 22);
-  check("head_dim", config.head_dim, 1 << 22);
-  check("num_attention_heads · head_dim", config.num_attention_heads * config.head_dim, 1 << 22);
-  check("vocab_size", config.vocab_size, 1 << 24);
-  check("max_position_embeddings", config.max_position_embeddings, 1 << 24);
-  if (config.num_attention_heads % config.num_key_value_heads != 0) {
-    throw std::invalid_argument(fmt::format("num_key_value_heads: {} does not divide num_attention_heads, {}",
-                                            config.num_key_value_heads, config.num_attention_heads));
-  }
-  if (config.head_dim % 2 != 0) {
-    throw std::invalid_argument(fmt::format(
-        "head_dim: {} is odd; rotary embeddings turn pairs (hidden_size / num_attention_heads = {} / {})",
-        config.head_dim, config.hidden_size, config.num_attention_heads));
-  }
-  if (!(config.rms_norm_eps > 0))
-    throw std::invalid_argument(fmt::format("rms_norm_eps: {} is not positive", config.rms_norm_eps));
-  if (!(config.rope_theta > 0))
-    throw std::invalid_argument(fmt::format("rope_theta: {} is not positive", config.rope_theta));
-}
-
 nlohmann::json hf_config_json(const LlamaConfig& config) {
   const auto token = [](const std::optional<std::int64_t>& id) {
     return id ? nlohmann::json(*id) : nlohmann::json();

@@ -32,7 +32,4 @@ struct WeightShape {
 /// The weights that a model of this configuration has, in HF's order. Tied models have no `lm_head.weight`.
 std::vector<WeightShape> weight_shapes(const LlamaConfig& config);
 
-/// @throws std::invalid_argument naming the key whose value cannot be, e.g. heads that do not divide
-void check_config(const LlamaConfig& config);
-
 }  // namespace ziptie

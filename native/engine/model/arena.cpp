@@ -6,12 +6,10 @@ namespace ziptie {
 
 void Arena::reset() {
   if (blocks_.size() > 1) {
-    std::size_t total = 0;
-    for (const Buffer& block : blocks_) total += block.bytes();
     blocks_.clear();
-    blocks_.push_back(backend_.allocate(total));
+    blocks_.push_back(backend_.allocate(peak_));
   }
-  block_ = used_ = 0;
+  block_ = used_ = total_ = 0;
 }
 
 Tensor Arena::take(DType dtype, std::initializer_list<std::int64_t> shape) {
@@ -28,6 +26,8 @@ Tensor Arena::take(DType dtype, std::initializer_list<std::int64_t> shape) {
   if (block_ == blocks_.size()) blocks_.push_back(backend_.allocate(std::max(bytes, smallest_block)));
   tensor.data = static_cast<std::byte*>(blocks_[block_].data()) + used_;
   used_ += bytes;
+  total_ += bytes;
+  peak_ = std::max(peak_, total_);
   return tensor;
 }
 

@@ -19,19 +19,23 @@ class Arena {
 
   /// A point to return to with `release`.
   struct Mark {
-    std::size_t block, used;
+    std::size_t block, used, total;
   };
-  Mark mark() const { return {block_, used_}; }
+  Mark mark() const { return {block_, used_, total_}; }
   /// Takes back what was handed out since `mark`.
   void release(Mark mark) {
     block_ = mark.block;
     used_ = mark.used;
+    total_ = mark.total;
   }
+  /// The most bytes that were handed out at a time since the beginning.
+  std::size_t peak() const { return peak_; }
 
  private:
   Backend& backend_;
   std::vector<Buffer> blocks_;
   std::size_t block_ = 0, used_ = 0;
+  std::size_t total_ = 0, peak_ = 0;  ///< bytes handed out: now, at most
 };
 
 }  // namespace ziptie

@@ -7,7 +7,7 @@ namespace ziptie {
 
 namespace {
 
-void check(const Batch& batch, std::int64_t vocab_size) {
+void check(const Batch& batch, const LlamaConfig& config) {
   const auto& ids = batch.input_ids;
   const auto& offsets = batch.sequence_offsets;
   if (batch.loss_mask.size() != ids.size())
@@ -17,14 +17,23 @@ void check(const Batch& batch, std::int64_t vocab_size) {
       !std::ranges::is_sorted(offsets))
     throw std::invalid_argument("sequence_offsets does not rise from 0 to the number of tokens, " +
                                 std::to_string(ids.size()));
-  const auto unknown = std::ranges::find_if(ids, [&](std::uint32_t id) { return id >= vocab_size; });
+  const auto unknown = std::ranges::find_if(ids, [&](std::uint32_t id) { return id >= config.vocab_size; });
   if (unknown != ids.end())
     throw std::invalid_argument("input_ids[" + std::to_string(unknown - ids.begin()) + "] is " +
                                 std::to_string(*unknown) + ", the model's vocabulary has " +
-                                std::to_string(vocab_size) + " tokens");
+                                std::to_string(config.vocab_size) + " tokens");
 }
 
 }  // namespace
+
+void check_length(std::int64_t tokens, const LlamaConfig& config) {
+  if (config.sliding_window && tokens > *config.sliding_window)
+    throw std::invalid_argument("a sequence has " + std::to_string(tokens) +
+                                " tokens, but this model attends to the last " +
+                                std::to_string(*config.sliding_window) +
+                                " alone (sliding_window), which the engine does not compute; keep sequences "
+                                "within the window");
+}
 
 Tensor put_on_device(std::span<const std::uint32_t> values, Backend& backend, Arena& arena) {
   const Tensor tensor = arena.take(DType::u32, {static_cast<std::int64_t>(values.size())});
@@ -32,8 +41,8 @@ Tensor put_on_device(std::span<const std::uint32_t> values, Backend& backend, Ar
   return tensor;
 }
 
-DeviceBatch put_on_device(const Batch& batch, std::int64_t vocab_size, Backend& backend, Arena& arena) {
-  check(batch, vocab_size);
+DeviceBatch put_on_device(const Batch& batch, const LlamaConfig& config, Backend& backend, Arena& arena) {
+  check(batch, config);
   std::vector<std::uint32_t> positions(batch.input_ids.size()), rows, targets;
   std::int64_t longest = 0;
   for (std::size_t sequence = 0; sequence + 1 < batch.sequence_offsets.size(); ++sequence) {
@@ -47,6 +56,7 @@ DeviceBatch put_on_device(const Batch& batch, std::int64_t vocab_size, Backend& 
       }
     }
   }
+  check_length(longest, config);
   DeviceBatch made;
   made.input_ids = put_on_device(batch.input_ids, backend, arena);
   made.positions = put_on_device(positions, backend, arena);

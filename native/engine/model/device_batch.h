@@ -19,7 +19,10 @@ struct DeviceBatch {
 
 /// Checks `batch` and copies it to memory from `arena`.
 /// @throws std::invalid_argument saying what of the batch cannot be
-DeviceBatch put_on_device(const Batch& batch, std::int64_t vocab_size, Backend& backend, Arena& arena);
+DeviceBatch put_on_device(const Batch& batch, const LlamaConfig& config, Backend& backend, Arena& arena);
+
+/// @throws std::invalid_argument when a sequence of `tokens` reaches beyond the model's sliding window
+void check_length(std::int64_t tokens, const LlamaConfig& config);
 
 /// `values` as a u32 tensor in memory from `arena`.
 Tensor put_on_device(std::span<const std::uint32_t> values, Backend& backend, Arena& arena);

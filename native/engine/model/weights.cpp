@@ -2,237 +2,305 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
-#include <stdexcept>
-#include <string_view>
 
-#include "engine/backend/philox.h"
+#include "engine/model/initial_values.h"
+#include "engine/model/modules.h"
 
 namespace ziptie {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> adaptable = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                       "gate_proj", "up_proj", "down_proj"};
+const std::string adapter_prefix = "base_model.model.";
 
-void check(const LlamaConfig& config) {
-  const auto positive = [](const char* key, std::int64_t value) {
-    if (value <= 0)
-      throw std::invalid_argument(std::string(key) + ": " + std::to_string(value) + " is not positive");
-  };
-  positive("hidden_size", config.hidden_size);
-  positive("intermediate_size", config.intermediate_size);
-  positive("num_hidden_layers", config.num_hidden_layers);
-  positive("num_attention_heads", config.num_attention_heads);
-  positive("num_key_value_heads", config.num_key_value_heads);
-  positive("head_dim", config.head_dim);
-  positive("vocab_size", config.vocab_size);
-  if (config.num_attention_heads % config.num_key_value_heads != 0)
-    throw std::invalid_argument("num_key_value_heads: " + std::to_string(config.num_key_value_heads) +
-                                " does not divide num_attention_heads, " +
-                                std::to_string(config.num_attention_heads));
-  if (config.head_dim % 2 != 0)
-    throw std::invalid_argument("head_dim: " + std::to_string(config.head_dim) +
-                                " is odd; rotary embedding turns pairs");
-}
-
-void check(const AdapterConfig& adapter) {
-  if (adapter.r <= 0) throw std::invalid_argument("r: " + std::to_string(adapter.r) + " is not positive");
-  if (!(adapter.dropout >= 0 && adapter.dropout < 1))
-    throw std::invalid_argument("dropout: " + std::to_string(adapter.dropout) + " is not in [0, 1)");
-  if (adapter.target_modules.empty()) throw std::invalid_argument("target_modules: names no module");
-  for (const std::string& module : adapter.target_modules)
-    if (std::ranges::find(adaptable, module) == adaptable.end())
-      throw std::invalid_argument("target_modules: " + module +
-                                  " is not a linear layer of Llama that can be adapted");
-}
-
-/// Rows [first, first + count) of a matrix.
-Tensor rows_of(const Tensor& matrix, std::int64_t first, std::int64_t count) {
-  Tensor view = matrix;
-  view.data = static_cast<std::byte*>(matrix.data) + size_of(matrix.dtype) * first * matrix.shape[1];
+/// Rows [first, first + count) of a matrix, or elements of a vector.
+Tensor rows_of(const Tensor& tensor, std::int64_t first, std::int64_t count) {
+  Tensor view = tensor;
+  const std::int64_t row = tensor.rank == 1 ? 1 : tensor.shape[1];
+  if (view.data) view.data = static_cast<std::byte*>(tensor.data) + size_of(tensor.dtype) * first * row;
   view.shape[0] = count;
   return view;
 }
 
-/// The key of a tensor's random numbers: FNV-1a of its name, mixed with the seed.
-std::uint64_t tensor_key(std::uint64_t seed, std::string_view name) {
-  std::uint64_t hash = 0xCBF29CE484222325;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
-  return mix_bits(seed ^ mix_bits(hash));
-}
-
-/// Four numbers in (0, 1), never at the ends, for the `index`-th block of four.
-std::array<double, 4> uniform_block(std::uint64_t key, std::uint64_t index) {
-  PhiloxBlock<1> counter{};
-  counter[0][0] = static_cast<std::uint32_t>(index);
-  counter[1][0] = static_cast<std::uint32_t>(index >> 32);
-  const auto bits = philox<1>(counter, key);
-  std::array<double, 4> numbers;
-  for (int i = 0; i < 4; ++i) numbers[i] = (bits[i][0] + 0.5) * 0x1p-32;
-  return numbers;
-}
-
-std::vector<double> normal_numbers(std::uint64_t key, std::int64_t count, double standard_deviation) {
-  std::vector<double> values(count);
-  for (std::int64_t block = 0; block * 4 < count; ++block) {
-    // Box and Muller: two uniform numbers make two normal ones.
-    const auto u = uniform_block(key, block);
-    const double radius[] = {std::sqrt(-2 * std::log(u[0])), std::sqrt(-2 * std::log(u[2]))};
-    const double angle[] = {2 * std::numbers::pi * u[1], 2 * std::numbers::pi * u[3]};
-    const double normal[] = {radius[0] * std::cos(angle[0]), radius[0] * std::sin(angle[0]),
-                             radius[1] * std::cos(angle[1]), radius[1] * std::sin(angle[1])};
-    for (std::int64_t i = block * 4; i < std::min(count, block * 4 + 4); ++i)
-      values[i] = standard_deviation * normal[i - block * 4];
-  }
-  return values;
-}
-
-std::vector<double> uniform_numbers(std::uint64_t key, std::int64_t count, double bound) {
-  std::vector<double> values(count);
-  for (std::int64_t block = 0; block * 4 < count; ++block) {
-    const auto u = uniform_block(key, block);
-    for (std::int64_t i = block * 4; i < std::min(count, block * 4 + 4); ++i)
-      values[i] = bound * (2 * u[i - block * 4] - 1);
-  }
-  return values;
-}
-
 }  // namespace
 
-Weights::Weights(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter, Backend& backend,
-                 DType dtype)
-    : backend_(backend), dtype_(dtype), adapter_(adapter) {
-  check(config);
-  if (adapter) check(*adapter);
+Weights::Weights(const LlamaConfig& config, const ModelOptions& options, Backend& backend)
+    : backend_(backend), config_(config), options_(options) {
+  check_config(config);
+  check_options(config, options);
   const std::int64_t hidden = config.hidden_size, intermediate = config.intermediate_size;
   const std::int64_t q_width = config.num_attention_heads * config.head_dim;
   const std::int64_t kv_width = config.num_key_value_heads * config.head_dim;
-  const auto list = [&](const std::string& name, const Weight& weight, bool decays) {
-    parameters.push_back({name, weight.value, weight.gradient, decays});
-  };
 
-  embedding = make_weight({config.vocab_size, hidden});
-  list("model.embed_tokens.weight", embedding, true);
+  make_embedding();
   layers.resize(config.num_hidden_layers);
   for (std::size_t index = 0; index < layers.size(); ++index) {
     LlamaLayer& layer = layers[index];
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
-    const auto stream = static_cast<std::uint32_t>(index * adaptable.size());
-    layer.qkv = make_linear(
-        prefix + "self_attn.",
-        {{"q_proj", q_width, stream}, {"k_proj", kv_width, stream + 1}, {"v_proj", kv_width, stream + 2}},
-        hidden);
-    layer.o = make_linear(prefix + "self_attn.", {{"o_proj", hidden, stream + 3}}, q_width);
-    layer.gate_up =
-        make_linear(prefix + "mlp.",
-                    {{"gate_proj", intermediate, stream + 4}, {"up_proj", intermediate, stream + 5}}, hidden);
-    layer.down = make_linear(prefix + "mlp.", {{"down_proj", hidden, stream + 6}}, intermediate);
-    layer.input_norm = make_weight({hidden});
-    list(prefix + "input_layernorm.weight", layer.input_norm, false);
-    layer.post_attention_norm = make_weight({hidden});
-    list(prefix + "post_attention_layernorm.weight", layer.post_attention_norm, false);
+    const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
+    const auto stream = static_cast<std::uint32_t>(index * 7);
+    layer.qkv = make_linear({{attention + "q_proj", q_width, stream},
+                             {attention + "k_proj", kv_width, stream + 1},
+                             {attention + "v_proj", kv_width, stream + 2}},
+                            hidden, config.attention_bias);
+    layer.o = make_linear({{attention + "o_proj", hidden, stream + 3}}, q_width, config.output_bias());
+    layer.gate_up = make_linear(
+        {{mlp + "gate_proj", intermediate, stream + 4}, {mlp + "up_proj", intermediate, stream + 5}}, hidden,
+        false);
+    layer.down = make_linear({{mlp + "down_proj", hidden, stream + 6}}, intermediate, false);
+    layer.input_norm = make_norm(prefix + "input_layernorm");
+    layer.post_attention_norm = make_norm(prefix + "post_attention_layernorm");
   }
-  norm = make_weight({hidden});
-  list("model.norm.weight", norm, false);
-  Weight output = embedding;
-  if (!config.tie_word_embeddings) {
-    output = make_weight({config.vocab_size, hidden});
-    list("lm_head.weight", output, true);
-  }
-  head.weight = output.value;
-  head.gradient = output.gradient;
-  base_parameters = parameters.size();
-  parameters.insert(parameters.end(), adapter_parameters_.begin(), adapter_parameters_.end());
+  norm = make_norm("model.norm");
+  make_head();
+  base_parameters_ = parameters.size();
+  for (const AdapterParameter& listed : adapter_parameters_) parameters.push_back(listed.parameter);
 }
 
-Tensor Weights::allocate(std::initializer_list<std::int64_t> shape) {
-  Tensor tensor{nullptr, dtype_, static_cast<int>(shape.size()), {}};
+bool Weights::trains_whole(std::string_view module) const {
+  return options_.train && (!options_.adapter || is_saved(module, config_, options_));
+}
+
+Tensor Weights::allocate(DType dtype, std::initializer_list<std::int64_t> shape) {
+  Tensor tensor{nullptr, dtype, static_cast<int>(shape.size()), {}};
   std::ranges::copy(shape, tensor.shape.begin());
-  std::size_t bytes = size_of(dtype_);
+  std::size_t bytes = size_of(dtype);
   for (const std::int64_t extent : shape) bytes *= extent;
   buffers_.push_back(backend_.allocate(bytes));
   tensor.data = buffers_.back().data();
   return tensor;
 }
 
-Weight Weights::make_weight(std::initializer_list<std::int64_t> shape) {
-  Weight weight{allocate(shape), std::nullopt};
-  if (!adapter_) weight.gradient = allocate(shape);
+std::optional<Tensor> Weights::allocate_gradient(std::initializer_list<std::int64_t> shape) {
+  if (!options_.train) return std::nullopt;
+  return allocate(options_.dtype, shape);
+}
+
+Weight Weights::make_table(std::string_view module) {
+  const bool trained = trains_whole(module);
+  Weight weight{
+      allocate(trained ? options_.dtype : frozen_dtype(), {config_.vocab_size, config_.hidden_size}),
+      std::nullopt};
+  if (trained) weight.gradient = allocate(options_.dtype, {config_.vocab_size, config_.hidden_size});
+  Parameter& parameter = list(std::string(module) + ".weight", weight, true);
+  parameter.group = ParameterGroup::embedding;
+  if (is_saved(module, config_, options_)) {
+    parameter.adapter_tensors.push_back({adapter_prefix + parameter.name});
+    if (config_.tie_word_embeddings)
+      parameter.adapter_tensors.push_back({adapter_prefix + std::string(head_module) + ".weight"});
+  }
   return weight;
 }
 
-AdaptedLinear Weights::make_linear(const std::string& prefix, std::initializer_list<Part> parts,
-                                   std::int64_t in) {
-  std::int64_t out = 0, adapted = 0;
-  const auto adapts = [&](const Part& part) {
-    return adapter_ &&
-           std::ranges::find(adapter_->target_modules, part.name) != adapter_->target_modules.end();
+Weight Weights::make_norm(const std::string& module) {
+  Weight weight{allocate(options_.dtype, {config_.hidden_size}), std::nullopt};
+  if (trains_whole(module)) weight.gradient = allocate(options_.dtype, {config_.hidden_size});
+  Parameter& parameter = list(module + ".weight", weight, false);
+  if (is_saved(module, config_, options_))
+    parameter.adapter_tensors.push_back({adapter_prefix + parameter.name});
+  return weight;
+}
+
+Parameter& Weights::list(std::string name, const Weight& weight, bool decays) {
+  Parameter& parameter = parameters.emplace_back();
+  parameter.name = std::move(name);
+  parameter.value = weight.value;
+  parameter.gradient = weight.gradient;
+  parameter.decays = decays;
+  return parameter;
+}
+
+void Weights::make_embedding() {
+  const Weight table = make_table(embedding_module);
+  embedding.table = table.value;
+  embedding.gradient = table.gradient;
+  if (!is_adapted(embedding_module, config_, options_)) return;
+  const std::int64_t r = options_.adapter->r;
+  embedding.scale = adapter_scale();
+  embedding.lora_a = allocate(options_.dtype, {config_.vocab_size, r});
+  embedding.lora_b = allocate(options_.dtype, {r, config_.hidden_size});
+  const auto gradient_a = allocate_gradient({config_.vocab_size, r});
+  const auto gradient_b = allocate_gradient({r, config_.hidden_size});
+  embedding.gradient_lora_a = gradient_a.value_or(Tensor{});
+  embedding.gradient_lora_b = gradient_b.value_or(Tensor{});
+  const std::string name = adapter_prefix + std::string(embedding_module),
+                    head = adapter_prefix + std::string(head_module);
+  const bool tied = ties_ends(config_, options_);
+  const auto list_half = [&](const char* half, const char* of_head, const Weight& weight, Start start) {
+    AdapterParameter& listed = list_adapter(name + half, weight, ParameterGroup::embedding, start);
+    listed.parameter.adapter_tensors[0].transposed = true;
+    if (tied) listed.parameter.adapter_tensors.push_back({head + of_head});
   };
+  list_half(".lora_embedding_A", ".lora_B.weight", {embedding.lora_a, gradient_a}, Start::zero);
+  list_half(".lora_embedding_B", ".lora_A.weight", {embedding.lora_b, gradient_b},
+            tied ? Start::uniform : Start::normal);
+}
+
+void Weights::make_head() {
+  if (config_.tie_word_embeddings) {
+    head.linear.weight = embedding.table;
+    head.linear.gradient = embedding.gradient;
+  } else {
+    const Weight weight = make_table(head_module);
+    head.linear.weight = weight.value;
+    head.linear.gradient = weight.gradient;
+  }
+  if (!is_adapted(head_module, config_, options_)) return;
+  Lora lora;
+  lora.scale = adapter_scale();
+  lora.stream = static_cast<std::uint32_t>(layers.size() * 7);
+  if (ties_ends(config_, options_)) {
+    // Transposed, the embedding's adapter is the head's: its A the head's B, its B the head's A.
+    lora.b = embedding.lora_a;
+    lora.gradient_b = embedding.gradient_lora_a;
+    head.linear.lora_a = embedding.lora_b;
+    head.linear.gradient_lora_a = embedding.gradient_lora_b;
+  } else {
+    const std::int64_t r = options_.adapter->r;
+    const Weight a{allocate(options_.dtype, {r, config_.hidden_size}),
+                   allocate_gradient({r, config_.hidden_size})};
+    head.linear.lora_a = a.value;
+    head.linear.gradient_lora_a = a.gradient_or_none();
+    make_lora(lora, std::string(head_module), config_.vocab_size, a, ParameterGroup::embedding);
+  }
+  head.adapters.push_back(lora);
+  head.linear.adapters = head.adapters;
+}
+
+double Weights::adapter_scale() const {
+  const auto r = static_cast<double>(options_.adapter->r);
+  return options_.adapter->alpha / (options_.adapter->use_rslora ? std::sqrt(r) : r);
+}
+
+Weights::AdapterParameter& Weights::list_adapter(const std::string& name, const Weight& weight,
+                                                 ParameterGroup group, Start start) {
+  AdapterParameter& listed = adapter_parameters_.emplace_back();
+  listed.start = start;
+  listed.parameter.name = name;
+  listed.parameter.value = weight.value;
+  listed.parameter.gradient = weight.gradient;
+  listed.parameter.group = group;
+  listed.parameter.adapter_tensors.push_back({name});
+  return listed;
+}
+
+void Weights::make_lora(Lora& lora, const std::string& module, std::int64_t out, const Weight& a,
+                        ParameterGroup group) {
+  const std::int64_t r = options_.adapter->r;
+  const Weight b{allocate(options_.dtype, {out, r}), allocate_gradient({out, r})};
+  lora.b = b.value;
+  lora.gradient_b = b.gradient_or_none();
+  list_adapter(adapter_prefix + module + ".lora_A.weight", a, group, Start::uniform);
+  list_adapter(adapter_prefix + module + ".lora_B.weight", b, group, Start::zero);
+}
+
+Nf4 Weights::allocate_nf4(std::int64_t rows, std::int64_t in) {
+  const std::int64_t elements = rows * in, blocks = (elements + 63) / 64;
+  Nf4 made;
+  made.rows = rows;
+  made.codes = allocate(DType::u8, {(elements + 1) / 2});
+  if (options_.quantization->double_quant) {
+    made.absmax = allocate(DType::u8, {blocks});
+    made.nested_absmax = allocate(DType::f32, {(blocks + 255) / 256});
+    made.nested_offset = allocate(DType::f32, {1});
+  } else {
+    made.absmax = allocate(DType::f32, {blocks});
+  }
+  return made;
+}
+
+AdaptedLinear Weights::make_linear(std::initializer_list<Part> parts, std::int64_t in, bool biased) {
+  std::int64_t out = 0, adapted = 0;
   for (const Part& part : parts) {
     out += part.out;
-    adapted += adapts(part);
+    adapted += is_adapted(part.module, config_, options_);
   }
-  const Weight whole = make_weight({out, in});
-  AdaptedLinear made{{.weight = whole.value, .gradient = whole.gradient}, {}};
-  const std::int64_t r = adapter_ ? adapter_->r : 0;
+  const bool trained = options_.train && !options_.adapter;
+  AdaptedLinear made;
+  if (options_.quantization)
+    made.linear.weight = {nullptr, options_.dtype, 2, {out, in}};
+  else
+    made.linear.weight = allocate(trained ? options_.dtype : frozen_dtype(), {out, in});
+  if (trained) made.linear.gradient = allocate(options_.dtype, {out, in});
+  if (biased) {
+    made.linear.bias = allocate(options_.dtype, {out});
+    if (trained) made.linear.gradient_bias = allocate(options_.dtype, {out});
+  }
+  const std::int64_t r = options_.adapter ? options_.adapter->r : 0;
+  std::optional<Tensor> gradient_a;
   if (adapted > 0) {
-    made.linear.lora_a = allocate({adapted * r, in});
-    made.linear.gradient_lora_a = allocate({adapted * r, in});
+    made.linear.lora_a = allocate(options_.dtype, {adapted * r, in});
+    gradient_a = allocate_gradient({adapted * r, in});
+    made.linear.gradient_lora_a = gradient_a.value_or(Tensor{});
   }
   std::int64_t first_output = 0, first_rank = 0;
   for (const Part& part : parts) {
-    std::optional<Tensor> gradient;
-    if (whole.gradient) gradient = rows_of(*whole.gradient, first_output, part.out);
-    parameters.push_back(
-        {prefix + part.name + ".weight", rows_of(whole.value, first_output, part.out), gradient, true});
-    if (adapts(part)) {
-      Lora lora{first_output, allocate({part.out, r}), allocate({part.out, r}), 0, part.stream};
-      lora.scale = adapter_->alpha /
-                   (adapter_->use_rslora ? std::sqrt(static_cast<double>(r)) : static_cast<double>(r));
-      const std::string name = "base_model.model." + prefix + part.name;
-      adapter_parameters_.push_back({name + ".lora_A.weight", rows_of(made.linear.lora_a, first_rank, r),
-                                     rows_of(made.linear.gradient_lora_a, first_rank, r), true});
-      adapter_parameters_.push_back({name + ".lora_B.weight", lora.b, lora.gradient_b, true});
-      made.adapters.push_back(lora);
+    const auto part_of = [&](const std::optional<Tensor>& whole) -> std::optional<Tensor> {
+      if (!whole) return std::nullopt;
+      return rows_of(*whole, first_output, part.out);
+    };
+    Parameter& weight =
+        list(part.module + ".weight", {*part_of(made.linear.weight), part_of(made.linear.gradient)}, true);
+    if (options_.quantization) {
+      weight.quantized = allocate_nf4(part.out, in);
+      made.quantized.push_back(*weight.quantized);
+      made.quantized.back().first_output = first_output;
+    }
+    if (biased)
+      list(part.module + ".bias", {*part_of(made.linear.bias), part_of(made.linear.gradient_bias)}, false);
+    if (is_adapted(part.module, config_, options_)) {
+      Lora& lora = made.adapters.emplace_back();
+      lora.first_output = first_output;
+      lora.scale = adapter_scale();
+      lora.stream = part.stream;
+      Weight a{rows_of(made.linear.lora_a, first_rank, r), std::nullopt};
+      if (gradient_a) a.gradient = rows_of(*gradient_a, first_rank, r);
+      make_lora(lora, part.module, part.out, a, ParameterGroup::other);
       first_rank += r;
     }
     first_output += part.out;
   }
   made.linear.adapters = made.adapters;
+  made.linear.quantized = made.quantized;
   return made;
 }
 
-void Weights::initialize_base(std::uint64_t seed, double standard_deviation) {
-  for (std::size_t i = 0; i < base_parameters; ++i) {
+void Weights::initialize_base(std::uint64_t seed) {
+  for (std::size_t i = 0; i < base_parameters_; ++i) {
     const Parameter& parameter = parameters[i];
     const std::int64_t count = parameter.value.elements();
-    const bool is_norm = parameter.value.rank == 1;
-    write(parameter, is_norm ? std::vector<double>(count, 1.0)
-                             : normal_numbers(tensor_key(seed, parameter.name), count, standard_deviation));
+    if (parameter.name.ends_with(".bias"))
+      backend_.fill_zero(parameter.value);
+    else if (parameter.value.rank == 1)
+      write(parameter, std::vector<double>(count, 1.0));
+    else
+      write(parameter, normal_numbers(tensor_key(seed, parameter.name), count, config_.initializer_range));
   }
 }
 
 void Weights::initialize_adapter(std::uint64_t seed) {
-  for (std::size_t i = base_parameters; i < parameters.size(); ++i) {
-    const Parameter& parameter = parameters[i];
-    if (parameter.name.ends_with("lora_B.weight")) {
-      backend_.fill_zero(parameter.value);
-      continue;
+  for (const auto& [parameter, start] : adapter_parameters_) {
+    const std::uint64_t key = tensor_key(seed, parameter.name);
+    const std::int64_t count = parameter.value.elements();
+    switch (start) {
+      case Start::zero:
+        backend_.fill_zero(parameter.value);
+        break;
+      case Start::normal:
+        write(parameter, normal_numbers(key, count, 1));
+        break;
+      case Start::uniform:
+        // Kaiming-uniform with a = √5: the gain is √(1/3), so the bound is 1/√in.
+        write(parameter,
+              uniform_numbers(key, count, 1 / std::sqrt(static_cast<double>(parameter.value.shape[1]))));
     }
-    // Kaiming-uniform with a = √5: the gain is √(1/3), so the bound is 1/√in.
-    const double bound = 1 / std::sqrt(static_cast<double>(parameter.value.shape[1]));
-    write(parameter, uniform_numbers(tensor_key(seed, parameter.name), parameter.value.elements(), bound));
   }
 }
 
 void Weights::write(const Parameter& parameter, const std::vector<double>& values) {
-  if (dtype_ == DType::f64) {
+  if (parameter.value.dtype == DType::f64 && !parameter.quantized)
     backend_.copy_to_device(parameter.value.data, values.data(), values.size() * sizeof(double));
-    return;
-  }
-  const std::vector<float> rounded(values.begin(), values.end());
-  backend_.copy_to_device(parameter.value.data, rounded.data(), rounded.size() * sizeof(float));
+  else
+    write_parameter(parameter, std::vector<float>(values.begin(), values.end()), backend_);
 }
 
 }  // namespace ziptie

@@ -58,7 +58,11 @@ std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, B
   check_memory(source.config, !plan.adapter);
   std::unique_ptr<Llama> model;
   try {
-    model = std::make_unique<Llama>(source.config, plan.adapter, backend);
+    const ModelOptions options{.adapter = plan.adapter,
+                               .quantization = plan.quantization,
+                               .frozen_dtype = plan.frozen_dtype,
+                               .recompute = plan.recompute};
+    model = std::make_unique<Llama>(source.config, options, backend);
   } catch (const std::invalid_argument& error) {
     throw RunError(fmt::format("plan: {}", error.what()));
   }

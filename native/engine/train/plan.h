@@ -19,14 +19,6 @@ namespace ziptie {
 
 enum class Device { automatic, cpu, cuda };
 
-/// Frozen linear layers held in NF4 (bitsandbytes).
-struct Quantization {
-  bool double_quant;  ///< the blocks' scales too
-};
-
-/// Which activations are computed again for backward instead of kept.
-enum class Recompute { none, selective, full };
-
 /// Where the rows of a grown vocabulary come from.
 enum class RowInitialization { random, mean, zip_tie };
 

@@ -1,0 +1,18 @@
+#pragma once
+// Random numbers that weights start from: the n-th number of a tensor depends on (seed, its name, n) alone.
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace ziptie {
+
+/// The key of a tensor's numbers.
+std::uint64_t tensor_key(std::uint64_t seed, std::string_view name);
+
+/// N(0, standard_deviation²).
+std::vector<double> normal_numbers(std::uint64_t key, std::int64_t count, double standard_deviation);
+/// Uniform in (−bound, bound).
+std::vector<double> uniform_numbers(std::uint64_t key, std::int64_t count, double bound);
+
+}  // namespace ziptie

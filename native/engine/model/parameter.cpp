@@ -1,0 +1,75 @@
+#include "engine/model/parameter.h"
+
+#include <bit>
+#include <cmath>
+#include <stdexcept>
+
+namespace ziptie {
+
+namespace {
+
+/// To the nearest, ties to even; NaN stays NaN.
+std::uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+/// f32 device memory in the shape of `parameter`.
+struct Unquantized {
+  Buffer buffer;
+  Tensor tensor;
+
+  Unquantized(const Parameter& parameter, Backend& backend)
+      : buffer(backend.allocate(parameter.value.elements() * sizeof(float))), tensor(parameter.value) {
+    tensor.data = buffer.data();
+    tensor.dtype = DType::f32;
+  }
+};
+
+}  // namespace
+
+void write_parameter(const Parameter& parameter, std::span<const float> values, Backend& backend) {
+  const Tensor& value = parameter.value;
+  if (static_cast<std::int64_t>(values.size()) != value.elements())
+    throw std::invalid_argument(parameter.name + ": " + std::to_string(values.size()) + " values for " +
+                                std::to_string(value.elements()) + " elements");
+  if (parameter.quantized) {
+    const Unquantized whole(parameter, backend);
+    backend.copy_to_device(whole.tensor.data, values.data(), values.size_bytes());
+    backend.quantize_nf4(whole.tensor, *parameter.quantized);
+  } else if (value.dtype == DType::bf16) {
+    std::vector<std::uint16_t> rounded(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) rounded[i] = to_bf16(values[i]);
+    backend.copy_to_device(value.data, rounded.data(), rounded.size() * sizeof(std::uint16_t));
+  } else if (value.dtype == DType::f64) {
+    const std::vector<double> wide(values.begin(), values.end());
+    backend.copy_to_device(value.data, wide.data(), wide.size() * sizeof(double));
+  } else {
+    backend.copy_to_device(value.data, values.data(), values.size_bytes());
+  }
+}
+
+std::vector<float> read_parameter(const Parameter& parameter, Backend& backend) {
+  const Tensor& value = parameter.value;
+  std::vector<float> values(value.elements());
+  if (parameter.quantized) {
+    const Unquantized whole(parameter, backend);
+    backend.dequantize_nf4(*parameter.quantized, whole.tensor);
+    backend.copy_to_host(values.data(), whole.tensor.data, values.size() * sizeof(float));
+  } else if (value.dtype == DType::bf16) {
+    std::vector<std::uint16_t> narrow(values.size());
+    backend.copy_to_host(narrow.data(), value.data, narrow.size() * sizeof(std::uint16_t));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = std::bit_cast<float>(static_cast<std::uint32_t>(narrow[i]) << 16);
+  } else if (value.dtype == DType::f64) {
+    std::vector<double> wide(values.size());
+    backend.copy_to_host(wide.data(), value.data, wide.size() * sizeof(double));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(wide[i]);
+  } else {
+    backend.copy_to_host(values.data(), value.data, values.size() * sizeof(float));
+  }
+  return values;
+}
+
+}  // namespace ziptie
