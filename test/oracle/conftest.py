@@ -17,6 +17,7 @@ torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = Path(os.environ.get("ZIPTIE_ENGINE", ROOT / "dist" / "engine" / "ziptie-engine"))
 PROBE = Path(os.environ.get("ZIPTIE_ENGINE_PROBE", ROOT / "dist" / "native" / "ziptie-engine-probe"))
+OPS_PROBE = Path(os.environ.get("ZIPTIE_OPS_PROBE", ROOT / "dist" / "native" / "ziptie-ops-probe"))
 STORIES = ROOT.parent / "shared" / "data" / "models" / "stories260k"
 
 
