@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "engine/backend/backend.h"
+
 namespace ziptie {
 
 struct TrainOptions {
@@ -30,6 +32,13 @@ struct DescribeOptions {
   int threads = 0;
 };
 int describe_command(const DescribeOptions& options);
+
+struct ExportOptions {
+  std::filesystem::path model, adapter, output;
+  std::optional<DType> dtype;  ///< none: as the model's weights are stored
+  int threads = 0;
+};
+int export_command(const ExportOptions& options);
 
 struct TrainTokenizerOptions {
   std::filesystem::path plan;

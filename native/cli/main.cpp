@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <new>
 
 #include "cli/commands.h"
@@ -54,6 +55,22 @@ int main(int argc, char** argv) {
   describe->add_option("--threads", describe_options.threads, "CPU threads; all when not given")
       ->check(CLI::PositiveNumber);
 
+  ziptie::ExportOptions export_options;
+  std::string export_dtype;
+  CLI::App* export_model =
+      app.add_subcommand("export", "Merge an adapter into its model and write the whole model");
+  export_model->add_option("--model", export_options.model, "HF model directory")->required();
+  export_model->add_option("--adapter", export_options.adapter, "PEFT adapter directory")->required();
+  export_model->add_option("--output", export_options.output, "HF directory to write; may not exist")
+      ->required();
+  const std::map<std::string, ziptie::DType> dtypes = {
+      {"float32", ziptie::DType::f32}, {"bfloat16", ziptie::DType::bf16}, {"float16", ziptie::DType::f16}};
+  export_model
+      ->add_option("--dtype", export_dtype, "Type of the weights; when not given, that of the model's")
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
+  export_model->add_option("--threads", export_options.threads, "CPU threads; all when not given")
+      ->check(CLI::PositiveNumber);
+
   ziptie::TrainTokenizerOptions tokenizer_options;
   CLI::App* train_tokenizer = app.add_subcommand("train-tokenizer", "Train a BPE vocabulary on a corpus");
   train_tokenizer->add_option("PLAN", tokenizer_options.plan, "trainer plan, JSON")->required();
@@ -65,10 +82,12 @@ int main(int argc, char** argv) {
   }
   if (stop_ids_option->count() > 0) generate_options.stop_ids = stop_ids;
   describe_options.json = format == "json";
+  if (!export_dtype.empty()) export_options.dtype = dtypes.at(export_dtype);
 
   try {
     if (train->parsed()) return ziptie::train_command(train_options);
     if (generate->parsed()) return ziptie::generate_command(generate_options);
+    if (export_model->parsed()) return ziptie::export_command(export_options);
     if (train_tokenizer->parsed()) return ziptie::train_tokenizer_command(tokenizer_options);
     return ziptie::describe_command(describe_options);
   } catch (const std::bad_alloc&) {

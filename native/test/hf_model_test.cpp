@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/hf_config.h"
+#include "engine/io/hf_model_writer.h"
 #include "engine/io/peft_adapter.h"
 #include "engine/io/tensor_transfer.h"
 #include "refusal.h"
@@ -117,7 +118,7 @@ TEST_CASE_FIXTURE(Fixture, "What the engine cannot honour in config.json is refu
       {[](json& c) {
          c["quantization_config"] = {{"bits", 4}};
        },
-       "quantization_config: quantised weights"},
+       "quantization_config.load_in_4bit: only weights in 4 bits are supported"},
       {[](json& c) { c["hidden_size"] = "8"; }, "hidden_size: expected a whole number, found \"8\""},
       {[](json& c) { c["hidden_size"] = -8; }, "hidden_size: expected at least 1, found -8"},
       {[](json& c) { c["vocab_size"] = 1LL << 50; }, "vocab_size: 1125899906842624 is not between"},

@@ -117,4 +117,18 @@ std::filesystem::path begin_aside(const std::filesystem::path& directory) {
   return aside;
 }
 
+void write_aside(const std::filesystem::path& directory,
+                 const std::function<void(const std::filesystem::path& aside)>& write) {
+  const auto aside = begin_aside(directory);
+  try {
+    write(aside);
+    publish_directory(aside, directory);
+  } catch (...) {
+    // On a full disk its space is needed to say so.
+    std::error_code ignored;
+    std::filesystem::remove_all(aside, ignored);
+    throw;
+  }
+}
+
 }  // namespace ziptie

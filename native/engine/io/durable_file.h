@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,5 +47,10 @@ void publish_directory(const std::filesystem::path& aside, const std::filesystem
 /// `DIRECTORY/.NAME.tmp`, the name that `DIRECTORY/NAME` is written under until it is whole; whatever an
 /// earlier, killed write left there is gone afterwards, and the directory exists. @throws FileError
 std::filesystem::path begin_aside(const std::filesystem::path& directory);
+
+/// Lets `write` fill a directory aside and publishes it as `directory`. When `write` throws, nothing
+/// half-written is left. @throws FileError; what `write` throws
+void write_aside(const std::filesystem::path& directory,
+                 const std::function<void(const std::filesystem::path& aside)>& write);
 
 }  // namespace ziptie

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "engine/io/bitsandbytes.h"
 #include "engine/io/json_object.h"
 #include "engine/io/safetensors.h"
 
@@ -24,7 +25,7 @@ void refuse_unsupported(JsonObject& config) {
     if (config.has_value(bias) && config.boolean(bias)) config.refuse(bias, "biases are not supported");
   }
   if (config.has_value("quantization_config")) {
-    config.refuse("quantization_config", "quantised weights are not supported; use the unquantised model");
+    check_quantization_config(config.object("quantization_config"));
   }
 }
 

@@ -2,146 +2,162 @@
 
 #include <fmt/core.h>
 
+#include <cstring>
 #include <map>
 #include <set>
 
+#include "engine/io/bitsandbytes.h"
 #include "engine/io/durable_file.h"
 #include "engine/io/hf_config.h"
+#include "engine/io/hf_model_writer.h"
 #include "engine/io/json_object.h"
 #include "engine/io/tensor_transfer.h"
+#include "engine/io/weight_files.h"
 
 namespace ziptie {
 namespace {
-
-constexpr const char* single_file = "model.safetensors";
-constexpr const char* index_file = "model.safetensors.index.json";
-
-/// Where each tensor lies according to the index of a sharded model.
-std::map<std::string, std::string> read_index(const std::filesystem::path& path) {
-  const auto text = read_json(path);
-  JsonObject index(text, path.string());
-  JsonObject weight_map = index.object("weight_map");
-  std::map<std::string, std::string> files;
-  for (const auto& [tensor, file] : weight_map.json().items()) {
-    const std::string name = weight_map.string(tensor);
-    // A file beside the index, never one elsewhere.
-    if (name.empty() || std::filesystem::path(name).filename() != name) {
-      weight_map.refuse(tensor, fmt::format("'{}' is not the name of a file beside the index", name));
-    }
-    files.emplace(tensor, name);
-  }
-  return files;
-}
 
 /// Old checkpoints hold tables that are computed now, and tied ones sometimes hold the head, too.
 bool is_redundant(const std::string& name, const LlamaConfig& config) {
   return name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
 }
 
+constexpr const char* embedding_name = "model.embed_tokens.weight";
+
+bool has_row_per_token(const std::string& name) { return name == embedding_name || name == "lm_head.weight"; }
+
 }  // namespace
 
 struct HfModel::State {
   std::filesystem::path directory;
   LlamaConfig config;
-  std::map<std::string, SafetensorsFile> files;
-  std::map<std::string, const SafetensorsFile*> weights;  ///< by tensor name
+  WeightFiles files;
+  std::map<std::string, BitsandbytesWeight> quantized;
+  std::optional<NewRows> new_rows;
 
-  void open();
-  void check() const;
+  explicit State(std::filesystem::path path)
+      : directory(std::move(path)), config(read_hf_config(directory)), files(directory) {}
+
+  void check();
+  const StoredTensor& stored(const std::string& name) const { return *files.find(name); }
+  std::vector<float> read(const std::string& name, Backend& backend) const;
 };
 
-void HfModel::State::open() {
-  if (std::filesystem::exists(directory / single_file)) {
-    const auto& file = files.emplace(single_file, SafetensorsFile(directory / single_file)).first->second;
-    for (const auto& [name, tensor] : file.tensors()) weights.emplace(name, &file);
-    return;
-  }
-  if (!std::filesystem::exists(directory / index_file)) {
-    throw FileError(
-        fmt::format("{}: there is neither {} nor {}", directory.string(), single_file, index_file));
-  }
-  for (const auto& [tensor, file] : read_index(directory / index_file)) {
-    if (!files.contains(file)) files.emplace(file, SafetensorsFile(directory / file));
-    const auto& opened = files.at(file);
-    (void)opened.at(tensor);  // refuses an index that promises what the shard does not hold
-    weights.emplace(tensor, &opened);
-  }
-}
-
-void HfModel::State::check() const {
+void HfModel::State::check() {
   std::set<std::string> expected;
   for (const WeightShape& weight : weight_shapes(config)) {
     expected.insert(weight.name);
-    const auto found = weights.find(weight.name);
-    if (found == weights.end()) {
+    const StoredTensor* found = files.find(weight.name);
+    if (found == nullptr) {
       throw FileError(fmt::format("{}: there is no tensor '{}', which config.json calls for",
                                   directory.string(), weight.name));
     }
-    check_tensor(found->second->path(), found->second->at(weight.name), weight.shape);
+    auto codes = find_bitsandbytes_weight(files, weight.name);
+    if (!codes) {
+      check_tensor(found->file->path(), *found->info, weight.shape);
+      continue;
+    }
+    if (codes->shape != weight.shape) {
+      throw FileError(fmt::format("{}: tensor '{}' was quantised from shape {}, the model needs {}",
+                                  found->file->path().string(), weight.name, shape_text(codes->shape),
+                                  shape_text(weight.shape)));
+    }
+    for (const std::string& companion : bitsandbytes_companions(*codes)) expected.insert(companion);
+    quantized.emplace(weight.name, std::move(*codes));
   }
-  for (const auto& [name, file] : weights) {
+  for (const auto& [name, tensor] : files.tensors()) {
     if (!expected.contains(name) && !is_redundant(name, config)) {
       throw FileError(fmt::format("{}: tensor '{}' has no place in the model that config.json describes",
-                                  file->path().string(), name));
+                                  tensor.file->path().string(), name));
     }
   }
 }
 
-HfModel::HfModel(std::filesystem::path directory) : state_(std::make_unique<State>()) {
-  state_->directory = std::move(directory);
-  state_->config = read_hf_config(state_->directory);
-  state_->open();
+std::vector<float> HfModel::State::read(const std::string& name, Backend& backend) const {
+  if (const auto codes = quantized.find(name); codes != quantized.end()) {
+    return dequantize_bitsandbytes(codes->second, backend);
+  }
+  const StoredTensor& tensor = stored(name);
+  std::vector<float> values = read_tensor(tensor.file->path(), *tensor.info);
+  tensor.file->release(*tensor.info);
+  if (!new_rows || !has_row_per_token(name)) return values;
+  std::vector<float> rows = new_rows->of(name, values, config.hidden_size);
+  round_to(tensor.info->dtype, rows);
+  values.insert(values.end(), rows.begin(), rows.end());
+  return values;
+}
+
+HfModel::HfModel(std::filesystem::path directory, const std::optional<VocabularyGrowth>& growth)
+    : state_(std::make_unique<State>(std::move(directory))) {
   state_->check();
+  if (!growth) return;
+  for (const auto& [name, codes] : state_->quantized) {
+    if (has_row_per_token(name)) {
+      throw FileError(
+          fmt::format("{}: tensor '{}' is quantised; a vocabulary grows only where embedding and head "
+                      "are not",
+                      state_->stored(name).file->path().string(), name));
+    }
+  }
+  state_->new_rows.emplace(*growth, state_->config.vocab_size, state_->config.initializer_range);
+  state_->config.vocab_size = growth->size;
 }
 
 HfModel::~HfModel() = default;
 HfModel::HfModel(HfModel&&) noexcept = default;
 
+const std::filesystem::path& HfModel::directory() const { return state_->directory; }
 const LlamaConfig& HfModel::config() const { return state_->config; }
+
+DType HfModel::stored_dtype() const {
+  const DType dtype = state_->stored(embedding_name).info->dtype;
+  return dtype == DType::bf16 || dtype == DType::f16 ? dtype : DType::f32;
+}
+
+std::vector<float> HfModel::read(const std::string& name, Backend& backend) const {
+  return state_->read(name, backend);
+}
 
 void HfModel::load_into(Llama& model) const {
   std::map<std::string, const Parameter*> parameters;
   for (const Parameter& parameter : model.parameters()) parameters.emplace(parameter.name, &parameter);
   for (const WeightShape& weight : weight_shapes(state_->config)) {
-    const SafetensorsFile& file = *state_->weights.at(weight.name);
-    load_tensor(file.path(), file.at(weight.name), parameters.at(weight.name)->value, model.backend());
+    const Parameter& parameter = *parameters.at(weight.name);
+    const auto codes = state_->quantized.find(weight.name);
+    if (parameter.quantized && codes != state_->quantized.end() &&
+        codes->second.double_quant() == (parameter.quantized->nested_absmax.data != nullptr)) {
+      load_bitsandbytes(codes->second, *parameter.quantized, model.backend());
+    } else {
+      write_parameter(parameter, state_->read(weight.name, model.backend()), model.backend());
+    }
   }
 }
 
-void copy_files(std::span<const std::filesystem::path> files, const std::filesystem::path& directory) {
-  for (const auto& file : files) copy_file_durably(file, directory / file.filename());
-}
-
-void write_hf_model(const std::filesystem::path& directory, Llama& model, const std::filesystem::path& origin,
-                    std::span<const std::filesystem::path> tokenizer_files) {
-  const LlamaConfig& config = model.config();
-  auto json = hf_config_json(config);
-  if (!origin.empty()) {
-    // Whatever else the origin says of its model stays true of it.
-    auto original = read_json(origin / "config.json");
-    original.erase("dtype");
-    original["torch_dtype"] = "float32";
-    json = std::move(original);
+void HfModel::write(const std::filesystem::path& directory,
+                    std::span<const std::filesystem::path> tokenizer_files, Backend& backend) const {
+  HfContents contents;
+  contents.config = read_json(state_->directory / "config.json");
+  contents.config["vocab_size"] = state_->config.vocab_size;
+  contents.origin = state_->directory;
+  contents.tokenizer_files.assign(tokenizer_files.begin(), tokenizer_files.end());
+  for (const auto& [name, tensor] : state_->files.tensors()) {
+    if (is_redundant(name, state_->config)) continue;
+    contents.tensors.push_back({name, tensor.info->dtype, tensor.info->shape});
+    if (state_->new_rows && has_row_per_token(name))
+      contents.tensors.back().shape[0] = state_->config.vocab_size;
   }
-  write_file(directory / "config.json", json.dump(2) + "\n");
-
-  if (!origin.empty() && std::filesystem::exists(origin / "generation_config.json")) {
-    copy_file_durably(origin / "generation_config.json", directory / "generation_config.json");
-  } else {
-    nlohmann::json generation = {{"_from_model_config", true}};
-    if (config.bos_token_id) generation["bos_token_id"] = *config.bos_token_id;
-    if (config.eos_token_id) generation["eos_token_id"] = *config.eos_token_id;
-    write_file(directory / "generation_config.json", generation.dump(2) + "\n");
-  }
-
-  std::set<std::string> base;
-  for (const WeightShape& weight : weight_shapes(config)) base.insert(weight.name);
-  std::vector<NamedTensor> tensors;
-  for (const Parameter& parameter : model.parameters()) {
-    if (base.contains(parameter.name)) tensors.push_back({parameter.name, parameter.value});
-  }
-  save_tensors(directory / single_file, tensors, {{"format", "pt"}}, model.backend());
-  copy_files(tokenizer_files, directory);
+  contents.fetch = [&](std::size_t i, std::span<std::byte> bytes) {
+    const std::string& name = contents.tensors[i].name;
+    const StoredTensor& tensor = state_->stored(name);
+    const auto old = tensor.info->bytes;
+    if (!old.empty()) std::memcpy(bytes.data(), old.data(), old.size());
+    tensor.file->release(*tensor.info);
+    if (old.size() == bytes.size()) return;
+    const std::vector<float> values = state_->read(name, backend);
+    const auto rows = std::span(values).subspan(old.size() / size_of(tensor.info->dtype));
+    (void)narrow(rows, tensor.info->dtype, bytes.subspan(old.size()));
+  };
+  write_aside(directory, [&](const std::filesystem::path& aside) { write_hf_model(aside, contents); });
 }
 
 }  // namespace ziptie

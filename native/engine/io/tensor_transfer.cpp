@@ -21,6 +21,42 @@ float from_f16(std::uint16_t half) {
   return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
 }
 
+/// To the nearest, ties to even; what is too large becomes infinite.
+std::uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/// Likewise.
+std::uint16_t to_f16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000);
+  const float magnitude = std::abs(value);
+  if (std::isnan(value)) return sign | 0x7e00;
+  if (magnitude >= 65520) return sign | 0x7c00;  // half way to what would follow the largest
+  if (magnitude < 0x1p-14f) {                    // subnormal: a multiple of 2⁻²⁴
+    return sign | static_cast<std::uint16_t>(std::nearbyint(magnitude * 0x1p24f));
+  }
+  // Rounding may carry into the exponent, which is as it should be.
+  const std::uint32_t rebiased = (bits & 0x7fffffff) - ((127u - 15u) << 23);
+  return sign | static_cast<std::uint16_t>((rebiased + 0xfff + (rebiased >> 13 & 1)) >> 13);
+}
+
+template <class Bits, class Convert>
+std::int64_t narrow_each(std::span<const float> source, std::span<std::byte> target, Convert convert) {
+  std::int64_t too_large = -1;
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    const Bits bits = convert(source[i]);
+    std::memcpy(target.data() + i * sizeof bits, &bits, sizeof bits);
+    if constexpr (sizeof bits == 2) {
+      const std::uint16_t infinity = convert(INFINITY);
+      if ((bits & 0x7fff) == infinity && too_large < 0) too_large = static_cast<std::int64_t>(i);
+    }
+  }
+  return too_large;
+}
+
 template <class Bits, class Convert>
 std::int64_t widen_each(std::span<const std::byte> source, std::span<float> target, Convert convert) {
   std::int64_t not_finite = -1;
@@ -56,6 +92,27 @@ std::int64_t widen(std::span<const std::byte> source, DType dtype, std::span<flo
   }
 }
 
+std::int64_t narrow(std::span<const float> source, DType dtype, std::span<std::byte> target) {
+  switch (dtype) {
+    case DType::f32:
+      return narrow_each<float>(source, target, [](float x) { return x; });
+    case DType::f64:
+      return narrow_each<double>(source, target, [](float x) { return static_cast<double>(x); });
+    case DType::f16:
+      return narrow_each<std::uint16_t>(source, target, to_f16);
+    case DType::bf16:
+      return narrow_each<std::uint16_t>(source, target, to_bf16);
+    default:
+      throw std::invalid_argument(fmt::format("{} is no floating-point type", safetensors_name(dtype)));
+  }
+}
+
+void round_to(DType dtype, std::span<float> values) {
+  std::vector<std::byte> rounded(values.size() * size_of(dtype));
+  (void)narrow(values, dtype, rounded);
+  (void)widen(rounded, dtype, values);
+}
+
 void check_tensor(const std::filesystem::path& file, const TensorInfo& source,
                   std::span<const std::int64_t> shape) {
   if (!std::equal(source.shape.begin(), source.shape.end(), shape.begin(), shape.end())) {
@@ -74,15 +131,21 @@ void check_tensor(const std::filesystem::path& file, const TensorInfo& source,
   }
 }
 
+std::vector<float> read_tensor(const std::filesystem::path& file, const TensorInfo& source) {
+  check_tensor(file, source, source.shape);
+  std::vector<float> values(source.bytes.size() / size_of(source.dtype));
+  if (const std::int64_t at = widen(source.bytes, source.dtype, values); at >= 0) {
+    throw FileError(fmt::format("{}: tensor '{}' holds {} at element {}; the weights are damaged",
+                                file.string(), source.name, values[static_cast<std::size_t>(at)], at));
+  }
+  return values;
+}
+
 void load_tensor(const std::filesystem::path& file, const TensorInfo& source, const Tensor& target,
                  Backend& backend) {
   check_tensor(file, source, shape_of(target));
-  std::vector<float> widened(static_cast<std::size_t>(target.elements()));
-  if (const std::int64_t at = widen(source.bytes, source.dtype, widened); at >= 0) {
-    throw FileError(fmt::format("{}: tensor '{}' holds {} at element {}; the weights are damaged",
-                                file.string(), source.name, widened[static_cast<std::size_t>(at)], at));
-  }
-  backend.copy_to_device(target.data, widened.data(), widened.size() * sizeof(float));
+  const std::vector<float> values = read_tensor(file, source);
+  backend.copy_to_device(target.data, values.data(), values.size() * sizeof(float));
 }
 
 void save_tensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,

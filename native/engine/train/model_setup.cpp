@@ -41,15 +41,13 @@ ModelSource open_model(const Plan& plan) {
   const auto refuse = [](const char* what) {
     return RunError(fmt::format("this engine cannot do {} yet", what));
   };
-  if (plan.vocabulary) throw refuse("a grown vocabulary");
-  if (plan.quantization) throw refuse("quantization");
   if (plan.frozen_dtype != DType::f32) throw refuse("frozen weights in bfloat16");
   if (plan.optimizer.name != OptimizerName::adamw_torch) throw refuse("8-bit AdamW");
   if (plan.optimizer.embedding_learning_rate) throw refuse("a learning rate for embeddings");
   if (plan.batching.group_by_length) throw refuse("group_by_length");
   if (plan.batching.packing) throw refuse("packing");
   if (plan.architecture) return {*plan.architecture, std::nullopt};
-  HfModel weights(plan.model_path);
+  HfModel weights(plan.model_path, plan.vocabulary);
   const LlamaConfig config = weights.config();
   return {config, std::move(weights)};
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/data/token_dataset.h"
+#include "engine/io/vocabulary_growth.h"
 #include "engine/model/llama.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/schedule.h"
@@ -19,17 +20,7 @@ namespace ziptie {
 
 enum class Device { automatic, cpu, cuda };
 
-/// Where the rows of a grown vocabulary come from.
-enum class RowInitialization { random, mean, zip_tie };
-
 struct Plan {
-  /// A base that is given more tokens than it has.
-  struct Vocabulary {
-    std::int64_t size;  ///< tokens afterwards
-    RowInitialization initialization;
-    std::filesystem::path map;  ///< the zip-tie map; empty for the others
-    std::uint64_t seed;
-  };
   struct Data {
     std::vector<std::filesystem::path> shards;
     double weight;
@@ -47,9 +38,9 @@ struct Plan {
     bool packing;
   };
 
-  std::filesystem::path model_path;         ///< empty: random initialisation
-  std::optional<Vocabulary> vocabulary;     ///< of `model_path`
-  std::optional<LlamaConfig> architecture;  ///< of a random initialisation
+  std::filesystem::path model_path;            ///< empty: random initialisation
+  std::optional<VocabularyGrowth> vocabulary;  ///< of `model_path`
+  std::optional<LlamaConfig> architecture;     ///< of a random initialisation
   std::uint64_t model_seed = 0;
   std::vector<std::filesystem::path> tokenizer_files;
   std::vector<Data> data;

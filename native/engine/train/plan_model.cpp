@@ -48,8 +48,8 @@ LlamaConfig read_architecture(JsonObject json) {
   return config;
 }
 
-Plan::Vocabulary read_vocabulary(JsonObject json) {
-  Plan::Vocabulary vocabulary{};
+VocabularyGrowth read_vocabulary(JsonObject json) {
+  VocabularyGrowth vocabulary{};
   vocabulary.size = json.integer("size", 1);
   constexpr std::array initializations = {RowInitialization::random, RowInitialization::mean,
                                           RowInitialization::zip_tie};

@@ -9,6 +9,7 @@
 
 #include "engine/io/checkpoint.h"
 #include "engine/io/durable_file.h"
+#include "engine/io/hf_model_writer.h"
 #include "engine/io/peft_adapter.h"
 #include "engine/train/events.h"
 #include "engine/train/model_setup.h"
