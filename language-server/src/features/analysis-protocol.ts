@@ -2,7 +2,7 @@ import type { Diagnostic, Position, Range, TextDocumentContentChangeEvent } from
 import { NotificationType, RequestType } from "vscode-languageserver";
 import type { ChatTemplateSource, DatasetFormatName } from "../configs/training-plan";
 import type { DocumentKind } from "../documents/kind";
-import type { PlanSummary, Refusal, RowTokens } from "../protocol";
+import type { PlanSummary, Refusal, RowTokens, TokenizerChoice, TokensAt } from "../protocol";
 import type { RuleSeverities } from "../rules/severity";
 
 /** What the server's thread and the worker thread say to each other. The worker keeps its own copy of every open text. */
@@ -63,6 +63,13 @@ export const rowTokensRequest = new RequestType<
   void
 >("rowTokens");
 
+/** What several tokenizers make of the characters of one token of a row; the row's own tokenizer comes first. */
+export const rowTokensAtRequest = new RequestType<
+  { uri: string; range: Range; setup: EncodingSetup; tokenizers: readonly TokenizerChoice[] },
+  TokensAt | { refused: string },
+  void
+>("rowTokensAt");
+
 /** Counts of one row, without its tokens. */
 export interface RowCounts {
   /** Where the row ends. */
@@ -72,9 +79,11 @@ export interface RowCounts {
   /** Whether the row is left out for being too long. */
   dropped: boolean;
   cut?: { max_length: number; supervised_lost: number };
+  /** Tokens of the same rendered row in other tokenizers; one that cannot be used is left out. */
+  others: { name: string; count: number }[];
 }
 export const rowCountsRequest = new RequestType<
-  { uri: string; range: Range; setup: EncodingSetup },
+  { uri: string; range: Range; setup: EncodingSetup; others: readonly TokenizerChoice[] },
   RowCounts[] | { refused: string },
   void
 >("rowCounts");

@@ -61,21 +61,24 @@ interface Job {
 }
 
 /**
- * The worker thread as the server sees it. Requests are sent one at a time, so that a time limit counts work and not
- * waiting, and a request that is cancelled while it waits costs nothing.
+ * The worker thread as the server sees it. Requests are sent one at a time, or `atOnce`, so that a time limit counts work
+ * and not waiting, and a request that is cancelled while it waits costs nothing.
  */
 export class AnalysisWorker {
   readonly #launch: () => WorkerThread;
   readonly #limits: AnalysisLimits;
+  readonly #atOnce: number;
   readonly #startListeners: ((connection: MessageConnection) => void)[] = [];
   readonly #queue: Job[] = [];
   #thread: WorkerThread | null = null;
-  #working = false;
+  #working = 0;
   #disposed = false;
 
-  constructor(launch: () => WorkerThread, limits: AnalysisLimits = defaultLimits) {
+  /** @param atOnce more than one only where the worker waits for native code more than it works itself */
+  constructor(launch: () => WorkerThread, limits: AnalysisLimits = defaultLimits, atOnce = 1) {
     this.#launch = launch;
     this.#limits = limits;
+    this.#atOnce = atOnce;
   }
 
   /** Called with each fresh worker before any request: tell it what is open. */
@@ -122,13 +125,13 @@ export class AnalysisWorker {
   }
 
   async #work(): Promise<void> {
-    if (this.#working) return;
-    this.#working = true;
+    if (this.#working >= this.#atOnce) return;
+    this.#working++;
     for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
       if (this.#disposed) job.fail(new AnalysisCancelled("The server is shutting down."));
       else await job.run(this.#started().connection);
     }
-    this.#working = false;
+    this.#working--;
   }
 
   #started(): WorkerThread {

@@ -11,7 +11,7 @@ import { diskFiles } from "../configs/config-files";
 import type { DatasetFormatName } from "../configs/training-plan";
 import { DatasetChecker } from "../datasets/check";
 import type { DocumentKind } from "../documents/kind";
-import type { RowTokens } from "../protocol";
+import type { RowTokens, TokenizerChoice, TokensAt } from "../protocol";
 import { runnableConfig } from "../rules/config-rules";
 import { toDiagnostics } from "../rules/diagnostics";
 import type { RuleSeverities } from "../rules/severity";
@@ -19,7 +19,7 @@ import { checkTemplate, loadBuiltInTemplate, loadTemplate, type Template } from 
 import { isTemplateError } from "../templates/template-error";
 import { LineIndex } from "../text/line-index";
 import { type EncodedExample, encodeExample } from "../tokenizers/example";
-import { rowTokens } from "../tokenizers/row-tokens";
+import { documentPlaces, rowTokens } from "../tokenizers/row-tokens";
 import { type LoadedTokenizer, loadTokenizer } from "../tokenizers/tokenizer";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
 import { planTraining } from "../training/prepare";
@@ -35,8 +35,10 @@ import {
   type RowCounts,
   renderingNotification,
   rowCountsRequest,
+  rowTokensAtRequest,
   rowTokensRequest,
 } from "./analysis-protocol";
+import { toComparedToken } from "./comparison/compared-token";
 
 const requestCancelled = -32800;
 
@@ -100,6 +102,38 @@ export function serveAnalysis(connection: MessageConnection): void {
       }),
   );
 
+  connection.onRequest(
+    rowTokensAtRequest,
+    async ({ uri, range, setup, tokenizers }): Promise<TokensAt | { refused: string }> =>
+      refusing(async () => {
+        const text = texts.get(uri);
+        if (!text) throw new NoTokens("The file is not open.");
+        const { document } = text;
+        const span = { start: document.offsetAt(range.start), end: document.offsetAt(range.end) };
+        const checker = text.checker(setup.format);
+        const row = checker.rowAt(span.start);
+        if (row === undefined) throw new NoTokens("No row stands here.");
+        const own = await RowEncoder.load(setup);
+        const compared: TokensAt["tokenizers"] = [];
+        for (const { name, path } of tokenizers) {
+          try {
+            const encoder = await own.withTokenizer(path);
+            const encoded = await rendering(own.templateName, () => encoder.encode(checker, row));
+            const places = documentPlaces(encoded, checker.text);
+            const tokens = Array.from(encoded.ids).filter((_, index) => {
+              const place = places[index];
+              return place && place.start < span.end && place.end > span.start;
+            });
+            compared.push({ name, tokens: tokens.map((id) => toComparedToken(id, encoder.tokenizer)) });
+          } catch (error) {
+            if (!(error instanceof TokenizerError)) throw error;
+            compared.push({ name, refused: error.message });
+          }
+        }
+        return { range, text: document.getText(range), tokenizers: compared };
+      }),
+  );
+
   connection.onRequest(planRequest, async ({ path, text, severities }) => {
     const runnable = runnableConfig(text, path, diskFiles, severities);
     if ("refused" in runnable) return { refused: runnable.refused };
@@ -114,15 +148,18 @@ export function serveAnalysis(connection: MessageConnection): void {
 
   connection.onRequest(
     rowCountsRequest,
-    async ({ uri, range, setup }, token): Promise<RowCounts[] | { refused: string }> =>
+    async ({ uri, range, setup, others }, token): Promise<RowCounts[] | { refused: string }> =>
       refusing(async () => {
         const text = texts.get(uri);
         if (!text) return [];
         const encoder = await RowEncoder.load(setup);
+        const otherEncoders = await encoder.withTokenizers(others);
         const counts: RowCounts[] = [];
         for (const row of text.rowsEndingIn(range, setup.format)) {
           stopIfCancelled(token);
-          const count = await rendering(encoder.templateName, () => text.rowCounts(row, encoder));
+          const count = await rendering(encoder.templateName, () =>
+            text.rowCounts(row, encoder, otherEncoders),
+          );
           if (count) counts.push(count);
         }
         return counts;
@@ -205,11 +242,19 @@ class OpenText {
     }
   }
 
-  async rowCounts(row: number, encoder: RowEncoder): Promise<RowCounts | null> {
+  async rowCounts(
+    row: number,
+    encoder: RowEncoder,
+    otherEncoders: readonly { name: string; encoder: RowEncoder }[],
+  ): Promise<RowCounts | null> {
     const checker = this.checker(encoder.setup.format);
     let encoded: EncodedExample;
+    const others: RowCounts["others"] = [];
     try {
       encoded = await encoder.encode(checker, row);
+      for (const { name, encoder: other } of otherEncoders) {
+        others.push({ name, count: (await other.encode(checker, row)).count });
+      }
     } catch (error) {
       // A row with a mistake has its squiggle; it needs no count.
       if (error instanceof NoTokens || isTemplateError(error)) return null;
@@ -222,6 +267,7 @@ class OpenText {
       supervised,
       dropped: encoded.dropped,
       ...(cut ? { cut: { max_length: cut.maxLength, supervised_lost: cut.supervisedLost } } : {}),
+      others,
     };
   }
 }
@@ -248,6 +294,31 @@ class RowEncoder {
   static async load(setup: EncodingSetup): Promise<RowEncoder> {
     const tokenizer = await loadTokenizer(setup.tokenizer);
     return new RowEncoder(setup, tokenizer, await templateOf(setup, tokenizer));
+  }
+
+  /**
+   * The same rows through the same template with another tokenizer.
+   * @throws TokenizerError
+   */
+  async withTokenizer(path: string): Promise<RowEncoder> {
+    return path === this.setup.tokenizer
+      ? this
+      : new RowEncoder(this.setup, await loadTokenizer(path), this.template);
+  }
+
+  /** Those that can be used: a broken one is no reason to count with none. */
+  async withTokenizers(
+    tokenizers: readonly TokenizerChoice[],
+  ): Promise<{ name: string; encoder: RowEncoder }[]> {
+    const encoders: { name: string; encoder: RowEncoder }[] = [];
+    for (const { name, path } of tokenizers) {
+      try {
+        encoders.push({ name, encoder: await this.withTokenizer(path) });
+      } catch (error) {
+        if (!(error instanceof TokenizerError)) throw error;
+      }
+    }
+    return encoders;
   }
 
   get templateName(): string {

@@ -22,6 +22,8 @@ export interface ServerContext {
   readonly configs: ConfigIndex;
   /** The worker thread for big files, tokenising and rendering. */
   readonly worker: AnalysisWorker;
+  /** Another one, for texts under several tokenizers: a text of megabytes must not hold up the checks. */
+  readonly comparisonWorker: AnalysisWorker;
   /** Called when the server goes down; a feature stops its timers and watchers here. */
   onShutdown(listener: () => void): void;
 }

@@ -12,6 +12,8 @@ import {
 import { type AnalysisLimits, AnalysisWorker, type WorkerThread } from "./analysis-worker";
 import * as codeActions from "./code-actions";
 import * as codeLens from "./code-lens";
+import * as comparison from "./comparison/comparison";
+import * as findTokenizers from "./comparison/find-tokenizers";
 import * as completion from "./completion";
 import { ConfigIndex } from "./config-index";
 import type { RegisterFeature, ServerContext } from "./context";
@@ -33,6 +35,8 @@ export const features = {
   codeActions: codeActions.register,
   codeLens: codeLens.register,
   rowTokens: rowTokens.register,
+  comparison: comparison.register,
+  findTokenizers: findTokenizers.register,
   runs: runs.register,
 } satisfies Record<string, RegisterFeature>;
 
@@ -50,8 +54,9 @@ export function serve(
 ): void {
   const documents = new OpenDocuments();
   const worker = new AnalysisWorker(launchWorker, options.limits);
+  const comparisonWorker = new AnalysisWorker(launchWorker, options.limits, comparison.requestsAtOnce);
   const settingsListeners: ((settings: Settings) => void)[] = [];
-  const shutdownListeners: (() => void)[] = [() => worker.dispose()];
+  const shutdownListeners: (() => void)[] = [() => worker.dispose(), () => comparisonWorker.dispose()];
   const initializedListeners: ((client: ClientCapabilities) => void | Promise<void>)[] = [];
   let isReady = () => {};
   const ready = new Promise<void>((resolve) => {
@@ -68,6 +73,7 @@ export function serve(
     },
     documents,
     worker,
+    comparisonWorker,
     ready,
     workspaceFolders: () => folders,
     settings: () => settings,

@@ -36,6 +36,7 @@ import {
 } from "vscode-languageserver/node";
 import { serveAnalysis } from "../../../language-server/src/features/analysis";
 import type { AnalysisLimits, WorkerThread } from "../../../language-server/src/features/analysis-worker";
+import { serveComparison } from "../../../language-server/src/features/comparison/serve-comparison";
 import { type FeatureName, serve } from "../../../language-server/src/features/language-server";
 import type { RequestName } from "../../../language-server/src/protocol";
 import { positionOf } from "../annotated";
@@ -66,6 +67,7 @@ export function workerOnThisThread(): WorkerThread {
   const { port1, port2 } = new MessageChannel();
   const worker = createMessageConnection(new PortMessageReader(port2), new PortMessageWriter(port2));
   serveAnalysis(worker);
+  serveComparison(worker);
   worker.listen();
   return {
     connection: createMessageConnection(new PortMessageReader(port1), new PortMessageWriter(port1)),
