@@ -5,7 +5,7 @@ import { installCodeServer } from "../code-server/install.mjs";
 import { packageExtension } from "../package.mjs";
 import { dist, root } from "../paths.mjs";
 import { exitStatus, Problem, run } from "../processes.mjs";
-import { engineBuild } from "../setup/engine.mjs";
+import { buildSanitizedEngine, engineBuild, sanitizedBuild } from "../setup/engine.mjs";
 import { installOracle, oraclePython } from "../setup/oracle-venv.mjs";
 import { readCounts, readJUnit } from "./reports.mjs";
 
@@ -15,6 +15,7 @@ import { readCounts, readJUnit } from "./reports.mjs";
  * @property {string} what one line for people
  * @property {() => Promise<void>} [prepare] what this suite needs beyond `npm run setup`; a Problem skips the suite outside CI if `optional`
  * @property {boolean} [optional]
+ * @property {boolean} [onRequest] runs only when it is named
  * @property {() => Promise<Report>} run shows the runner's own output
  */
 
@@ -55,6 +56,19 @@ async function trackedFiles(...patterns) {
     ...patterns,
   ]);
   return listed.split("\n").filter((path) => path !== "");
+}
+
+async function ctest(build, name, env = {}) {
+  const report = reportFile(`${name}.xml`);
+  const status = await exitStatus(
+    "ctest",
+    [
+      ...["--test-dir", build, "--output-on-failure", "--no-tests=error"],
+      ...["--parallel", String(availableParallelism()), "--output-junit", report],
+    ],
+    { env },
+  );
+  return settle(readJUnit(report), status);
 }
 
 /** Checks that have no runner of their own: each counts as one test. */
@@ -103,15 +117,13 @@ export const suites = {
   },
   engine: {
     what: "the native engine (doctest under CTest)",
-    async run() {
-      const report = reportFile("engine.xml");
-      const jobs = String(availableParallelism());
-      const status = await exitStatus("ctest", [
-        ...["--test-dir", engineBuild, "--output-on-failure", "--no-tests=error"],
-        ...["--parallel", jobs, "--output-junit", report],
-      ]);
-      return settle(readJUnit(report), status);
-    },
+    run: () => ctest(engineBuild, "engine"),
+  },
+  sanitize: {
+    what: "the same tests of the engine, built with AddressSanitizer and UndefinedBehaviorSanitizer",
+    onRequest: true,
+    prepare: buildSanitizedEngine,
+    run: () => ctest(sanitizedBuild, "sanitize", { ASAN_OPTIONS: "detect_leaks=1" }),
   },
   oracle: {
     what: "the engine against PyTorch, transformers and PEFT (pytest)",
