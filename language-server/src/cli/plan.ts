@@ -34,15 +34,15 @@ async function plan(path: string, format: FormatOption["format"]): Promise<void>
   }
 }
 
-/** More tensors than this are summed up. */
-const listedTensors = 12;
-
 function inText(plan: PlanSummary): string {
   const n = (value: number) => value.toLocaleString("en");
   const facts: [string, string][] = [
     ["stage", plan.stage],
     ["optimizer steps", `${n(plan.steps)} (${n(Number(plan.steps_per_epoch.toFixed(1)))} an epoch)`],
-    ["rows", `${n(plan.rows)}, ${n(plan.rows_dropped)} not used, ${n(plan.rows_cut)} cut`],
+    [
+      "rows",
+      `${n(plan.rows)}, ${n(plan.rows_dropped)} not used, ${n(plan.rows_cut)} cut${plan.packs === undefined ? "" : `, in ${n(plan.packs)} packs`}`,
+    ],
     [
       "tokens an epoch",
       `${n(plan.tokens_per_epoch)}, ${(100 * plan.supervised_share).toFixed(1)} % carry loss`,
@@ -54,23 +54,37 @@ function inText(plan: PlanSummary): string {
         .map(([what, bytes]) => `${what} ${megabytes(bytes)}`)
         .join(", ")})`,
     ],
+    ["recomputed", plan.recompute],
     ["output", shown(plan.output_dir)],
   ];
   const width = Math.max(...facts.map(([label]) => label.length));
-  const tensors = plan.trainable
-    .slice(0, listedTensors)
-    .map(
-      ({ name, shape, learning_rate }) => `  ${name} [${shape.join(", ")}]  learning rate ${learning_rate}`,
-    );
-  const more = plan.trainable.length - listedTensors;
   return [
     ...facts.map(([label, value]) => `${label.padEnd(width)}  ${value}`),
     "trained:",
-    ...tensors,
-    ...(more > 0 ? [`  and ${n(more)} more (--format json lists all)`] : []),
+    ...trainedTensors(plan).map((tensor) => `  ${tensor}`),
     ...plan.warnings.map((warning) => `warning: ${warning}`),
     "",
   ].join("\n");
+}
+
+/** Every trained tensor; those that are alike in each layer share a line. */
+function trainedTensors({ trainable }: PlanSummary): string[] {
+  const lines = new Map<string, { layers: number[]; rest: string }>();
+  for (const { name, shape, learning_rate } of trainable) {
+    const rest = `[${shape.join(", ")}]  learning rate ${learning_rate}`;
+    const layer = /(?<=\.layers\.)\d+(?=\.)/.exec(name)?.[0];
+    const pattern = layer === undefined ? name : name.replace(`.layers.${layer}.`, ".layers.*.");
+    const key = `${pattern} ${rest}`;
+    const line = lines.get(key) ?? { layers: [], rest: key };
+    if (layer !== undefined) line.layers.push(Number(layer));
+    lines.set(key, line);
+  }
+  return [...lines.values()].map(({ layers, rest }) => {
+    if (layers.length === 0) return rest;
+    const isRun = layers.every((layer, i) => layer === (layers[0] as number) + i);
+    const named = isRun && layers.length > 1 ? `${layers[0]}-${layers.at(-1)}` : layers.join(",");
+    return rest.replace(".layers.*.", layers.length === 1 ? `.layers.${named}.` : `.layers.{${named}}.`);
+  });
 }
 
 function megabytes(bytes: number): string {

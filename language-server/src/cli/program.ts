@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { registerCheck } from "./check";
 import { registerEfficiency } from "./efficiency";
+import { registerExport } from "./export";
 import { registerPlan } from "./plan";
 import { registerResume } from "./resume";
 import { registerRuns } from "./runs";
@@ -38,6 +39,7 @@ export function createProgram(): Command {
     registerTrain,
     registerResume,
     registerStop,
+    registerExport,
     registerRuns,
     registerTrainingJob,
   ]) {

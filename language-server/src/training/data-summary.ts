@@ -35,6 +35,8 @@ export interface DataSummary {
   supervised_tokens: number;
   /** Tokens of the longest row, after the cut. */
   longest: number;
+  /** Rows that are used by their number of tokens, after the cut. */
+  lengths: [tokens: number, rows: number][];
   dropped: DroppedRows[];
 }
 

@@ -173,6 +173,7 @@ class Counter {
   readonly summary: DataSummary;
   readonly #dropped = new Map<DropReason, DroppedRows>();
   readonly #packs: PackCounter | null;
+  readonly #lengths = new Map<number, number>();
 
   constructor(
     source: DatasetSource,
@@ -189,6 +190,7 @@ class Counter {
       tokens: 0,
       supervised_tokens: 0,
       longest: 0,
+      lengths: [],
       dropped: [],
     };
   }
@@ -224,10 +226,12 @@ class Counter {
     summary.supervised_tokens += kept;
     summary.longest = Math.max(summary.longest, length);
     this.#packs?.add(ids.length);
+    this.#lengths.set(length, (this.#lengths.get(length) ?? 0) + 1);
     return true;
   }
 
   finish(): DataSummary {
+    this.summary.lengths = [...this.#lengths];
     this.summary.packs = this.#packs?.finish() ?? this.summary.rows_used;
     return this.summary;
   }

@@ -1,9 +1,11 @@
 import { intervalInSteps, type TrainingPlan, warmupInSteps } from "../configs/training-plan";
 import type { PlanSummary } from "../protocol";
+import { largestBatch } from "./batch-shape";
 import { type DataSummary, warningsOf } from "./data-summary";
 import type { EnginePlan } from "./engine-plan";
 import type { TrainingInputs } from "./inputs";
-import { estimateMemory } from "./memory-estimate";
+import type { Machine } from "./machine";
+import { estimateMemory, type MemoryEstimate, totalBytes } from "./memory-estimate";
 import { adapterParameters, baseParameters, elements, isOfEmbedding, trainedParameters } from "./parameters";
 import { Refused } from "./refused";
 import { stepsPerEpoch, totalSteps } from "./steps";
@@ -31,7 +33,12 @@ export function unitsPerEpoch(data: readonly DataSummary[]): number {
 }
 
 /** @throws Refused when there is nothing to train on, or to evaluate on */
-export function draftPlan(plan: TrainingPlan, inputs: TrainingInputs, data: TokenisedData): DraftPlan {
+export function draftPlan(
+  plan: TrainingPlan,
+  inputs: TrainingInputs,
+  data: TokenisedData,
+  machine: Machine,
+): DraftPlan {
   for (const [what, summaries] of [
     ["train", data.train],
     ["evaluate", data.evaluation],
@@ -60,7 +67,7 @@ export function draftPlan(plan: TrainingPlan, inputs: TrainingInputs, data: Toke
     adapter: inputs.adapter,
     quantization: plan.quantization,
     frozen_dtype: frozenDtype(plan, inputs),
-    recompute: plan.recompute === "auto" ? "none" : plan.recompute,
+    recompute: plan.recompute === "auto" ? leastRecompute(plan, inputs, data, machine) : plan.recompute,
     optimizer: { ...plan.optimizer, betas: [...plan.optimizer.betas] },
     schedule: {
       name: plan.schedule.name,
@@ -94,17 +101,59 @@ function frozenDtype(plan: TrainingPlan, inputs: TrainingInputs): EnginePlan["fr
   return plan.frozen_dtype === "bfloat16" ? "bfloat16" : "float32";
 }
 
+/** The least recomputation with which the run fits the machine's memory; all there is when none does. */
+function leastRecompute(
+  plan: TrainingPlan,
+  inputs: TrainingInputs,
+  data: TokenisedData,
+  machine: Machine,
+): EnginePlan["recompute"] {
+  const modes = ["none", "selective", "full"] as const;
+  const fits = (recompute: EnginePlan["recompute"]) =>
+    totalBytes(memoryOf(plan, inputs, data, recompute, machine)) <= usableShare * machine.memory;
+  return modes.find(fits) ?? "full";
+}
+
+/** The rest is the system's and other programs'. */
+const usableShare = 0.8;
+
+function memoryOf(
+  plan: TrainingPlan,
+  inputs: TrainingInputs,
+  data: TokenisedData,
+  recompute: EnginePlan["recompute"],
+  { threads }: Machine,
+): MemoryEstimate {
+  const { adapter, shape } = inputs;
+  const { per_device_train_batch_size: size, gradient_accumulation_steps: accumulation } = plan;
+  const batches = totalSteps(unitsPerEpoch(data.train), plan) * accumulation;
+  const mode = {
+    adapter,
+    dropout: (adapter?.dropout ?? 0) > 0,
+    quantization: plan.quantization,
+    frozen_dtype: frozenDtype(plan, inputs),
+    recompute,
+    optimizer: plan.optimizer.name,
+    threads: plan.threads ?? threads,
+  };
+  return estimateMemory(shape, mode, largestBatch(data.train, { ...plan, size, batches }));
+}
+
 /** What a config would do, in the words of `ziptie plan`. @throws Refused as `draftPlan` does */
-export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: TokenisedData): PlanSummary {
-  const draft = draftPlan(plan, inputs, data);
+export function summarisePlan(
+  plan: TrainingPlan,
+  inputs: TrainingInputs,
+  data: TokenisedData,
+  machine: Machine,
+): PlanSummary {
+  const draft = draftPlan(plan, inputs, data, machine);
   const base = baseParameters(inputs.shape);
   const adapter = inputs.adapter === null ? [] : adapterParameters(inputs.shape, inputs.adapter);
   const trained = trainedParameters(inputs.shape, inputs.adapter);
   const sum = (of: (summary: DataSummary) => number) =>
     data.train.reduce((total, each) => total + of(each), 0);
   const tokens = sum(({ tokens, weight }) => tokens * weight);
-  const longest = Math.max(...data.train.map((each) => each.longest));
-  const memory = estimateMemory(inputs.shape, inputs.adapter, longest * plan.per_device_train_batch_size);
+  const memory = memoryOf(plan, inputs, data, draft.recompute, machine);
   return {
     config: plan.config,
     stage: plan.stage,
@@ -115,10 +164,12 @@ export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: 
     rows: sum((each) => each.rows),
     rows_dropped: sum((each) => each.rows - each.rows_used),
     rows_cut: sum((each) => each.rows_cut),
+    ...(plan.packing ? { packs: sum((each) => each.packs) } : {}),
+    recompute: draft.recompute,
     dropped: [...data.train, ...data.evaluation].flatMap(({ path, dropped }) =>
       dropped.map((rows) => ({ path, ...rows })),
     ),
-    memory_bytes: memory.weights + memory.gradients + memory.optimizer + memory.activations + memory.engine,
+    memory_bytes: totalBytes(memory),
     memory,
     trainable_parameters: elements(trained),
     parameters: elements(base) + elements(adapter),
@@ -129,7 +180,18 @@ export function summarisePlan(plan: TrainingPlan, inputs: TrainingInputs, data: 
         (isOfEmbedding(name) ? plan.optimizer.embedding_learning_rate : null) ?? plan.optimizer.learning_rate,
     })),
     output_dir: plan.output_dir,
-    warnings: [...data.train, ...data.evaluation].flatMap(warningsOf),
+    warnings: [
+      ...[...data.train, ...data.evaluation].flatMap(warningsOf),
+      ...memoryWarnings(totalBytes(memory), machine),
+    ],
     plan: draft,
   };
+}
+
+function memoryWarnings(needed: number, { memory }: Machine): string[] {
+  if (needed <= memory) return [];
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  return [
+    `This run needs about ${gigabytes(needed)} of memory, and this machine has ${gigabytes(memory)}. A smaller per_device_train_batch_size or max_length, load_in_4bit, or an adapter instead of every weight needs less.`,
+  ];
 }

@@ -7,6 +7,7 @@ import { sha256OfFiles } from "./digests";
 import { encodeDataset } from "./encode-dataset";
 import { type EnginePlan, enginePlanSchema } from "./engine-plan";
 import { loadInputs, type TrainingInputs } from "./inputs";
+import { thisMachine } from "./machine";
 import { draftPlan, summarisePlan } from "./plan-summary";
 import { type Reporter, throttled } from "./progress";
 import { hasCode, Refused, RunningAlready } from "./refused";
@@ -37,7 +38,7 @@ export async function planTraining(plan: TrainingPlan, hooks: PreparationHooks):
     train: await encode(plan.dataset, plan.packing),
     evaluation: await encode(plan.evaluation?.dataset ?? [], false),
   };
-  return summarisePlan(plan, inputs, data);
+  return summarisePlan(plan, inputs, data, thisMachine());
 }
 
 export interface PreparedRun {
@@ -114,7 +115,7 @@ async function fillRunDirectory(
     train: train.map(({ summary }) => summary),
     evaluation: evaluation.map(({ summary }) => summary),
   };
-  const draft = draftPlan(plan, inputs, summaries);
+  const draft = draftPlan(plan, inputs, summaries, thisMachine());
   const paths = [...new Set(files.map(({ path }) => path))];
   const digests = await sha256OfFiles(paths, report, hooks.signal);
   await recordSources(run, stamps, digests);

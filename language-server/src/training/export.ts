@@ -1,0 +1,123 @@
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { z } from "zod";
+import type { EngineLocation } from "./engine";
+import type { PreparationHooks } from "./prepare";
+import { hasCode, Refused } from "./refused";
+import { exists, readRunRecord, runFiles } from "./run-directory";
+
+/** Types that merged weights can be written in; without one, they stay as the base's files have them. */
+export const exportDtypes = ["float32", "bfloat16", "float16"] as const;
+export type ExportDtype = (typeof exportDtypes)[number];
+
+/** An adapter and the model below it. */
+export interface MergeSource {
+  /** HF directory. */
+  model: string;
+  /** PEFT adapter directory. */
+  adapter: string;
+  /** Where the merged model goes unless another place is named. */
+  output: string;
+}
+
+const adapterConfigSchema = z.object({ base_model_name_or_path: z.string().min(1).nullish() });
+
+/**
+ * Finds what is to be merged.
+ * @param path absolute: a run directory, or a PEFT adapter directory
+ * @throws Refused when there is no adapter, or its base is not there
+ */
+export async function mergeSource(path: string): Promise<MergeSource> {
+  const run = await readRunRecord(path);
+  const adapter = run === undefined ? path : join(path, "adapter");
+  const configFile = join(adapter, "adapter_config.json");
+  let text: string;
+  try {
+    text = await readFile(configFile, "utf8");
+  } catch (error) {
+    if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+    throw new Refused(await whyNoAdapter(path, run?.name));
+  }
+  let config: z.infer<typeof adapterConfigSchema>;
+  try {
+    config = adapterConfigSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new Refused(`${configFile} is no adapter's config: ${(error as Error).message}`);
+  }
+  const named = config.base_model_name_or_path;
+  if (!named) throw new Refused(`${configFile} does not name the model below it (base_model_name_or_path).`);
+  const model = isAbsolute(named) ? named : resolve(adapter, named);
+  if (!(await exists(join(model, "config.json")))) {
+    throw new Refused(
+      `The adapter ${adapter} was trained on ${named}, which is not a model directory here. ` +
+        `Put that model there, or correct base_model_name_or_path in ${configFile}.`,
+    );
+  }
+  const output = run === undefined ? `${adapter.replace(/\/+$/, "")}-merged` : join(path, "merged");
+  return { model, adapter, output };
+}
+
+async function whyNoAdapter(path: string, name: string | undefined): Promise<string> {
+  if (name === undefined) {
+    return `${path} is neither a run nor a PEFT adapter directory: it has no adapter_config.json.`;
+  }
+  const model = join(path, "model");
+  if (await exists(model)) {
+    return `${name} trained every weight, so there is nothing to merge; its model is ${model}.`;
+  }
+  return `${name} has no adapter yet: it is written when the run ends. ${join(path, runFiles.events)} says how far it is.`;
+}
+
+export interface ExportOptions {
+  /** Absolute; may not exist yet. */
+  output: string;
+  dtype: ExportDtype | null;
+}
+
+/**
+ * Merges an adapter into its model and writes the whole as an HF directory, with the tokenizer beside it. When it is cancelled
+ * or fails, nothing is left.
+ * @throws Refused with the engine's reason; AbortError
+ */
+export async function exportModel(
+  source: MergeSource,
+  { output, dtype }: ExportOptions,
+  engine: EngineLocation,
+  { report, signal }: Pick<PreparationHooks, "report" | "signal">,
+): Promise<void> {
+  if (await exists(output)) throw new Refused(`${output} exists already; name another place with --output.`);
+  if (!(await exists(dirname(output))))
+    throw new Refused(`There is no folder ${dirname(output)} to export into.`);
+  signal.throwIfAborted();
+  const args = ["export", "--model", source.model, "--adapter", source.adapter, "--output", output];
+  if (dtype !== null) args.push("--dtype", dtype);
+  const child = spawn(engine.path, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const cancel = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", cancel, { once: true });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said = (said + text).slice(-4000);
+    const [, done, total] = /(\d+) of (\d+) tensors merged\s*$/.exec(said) ?? [];
+    if (done) report({ message: "Merging the adapter", fraction: Number(done) / Math.max(1, Number(total)) });
+  });
+  try {
+    const ended = await new Promise<string | null>((fulfil, reject) => {
+      child.on("error", reject);
+      child.on("close", (code, killedBy) => fulfil(code === 0 ? null : (killedBy ?? `status ${code}`)));
+    });
+    signal.throwIfAborted();
+    if (ended !== null) throw new Refused(engineReason(said) || `The engine ended with ${ended}.`);
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** What the engine said but for its progress. */
+function engineReason(said: string): string {
+  return said
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !/ tensors merged$/.test(line))
+    .map((line) => line.replace(/^ziptie-engine: /, ""))
+    .join("\n");
+}
