@@ -46,9 +46,9 @@ void write_weights(const std::filesystem::path& directory, const HfContents& con
     const std::string name = shards.size() == 1
                                  ? single_weights_file
                                  : fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, shards.size());
-    write_safetensors(directory / name, std::span(contents.tensors).subspan(begin, end - begin),
-                      {{"format", "pt"}},
-                      [&](std::size_t i, std::span<std::byte> bytes) { contents.fetch(begin + i, bytes); });
+    write_safetensors(
+        directory / name, std::span(contents.tensors).subspan(begin, end - begin), {{"format", "pt"}},
+        [&, first = begin](std::size_t i, std::span<std::byte> bytes) { contents.fetch(first + i, bytes); });
     for (std::size_t i = begin; i < end; ++i) {
       index["weight_map"][contents.tensors[i].name] = name;
       total += bytes_of(contents.tensors[i]);

@@ -238,22 +238,21 @@ void Run::save_checkpoint() {
 }
 
 void Run::write_output() {
+  auto base = plan_.model_path;
+  if (plan_.adapter && plan_.vocabulary) {
+    // What the adapter was trained on is nowhere else.
+    base = plan_.output / "base";
+    source_->weights->write(base, plan_.tokenizer_files, *device_.backend);
+  }
   output_ = plan_.output / (plan_.adapter ? "adapter" : "model");
-  const auto aside = begin_aside(output_);
-  try {
+  write_aside(output_, [&](const std::filesystem::path& aside) {
     if (plan_.adapter) {
-      write_adapter(aside, *model_, *plan_.adapter, plan_.model_path.string());
+      write_adapter(aside, *model_, *plan_.adapter, base.string());
       copy_files(plan_.tokenizer_files, aside);
     } else {
       write_hf_model(aside, *model_, plan_.model_path, plan_.tokenizer_files);
     }
-    publish_directory(aside, output_);
-  } catch (...) {
-    // On a full disk its space is needed to say so.
-    std::error_code ignored;
-    std::filesystem::remove_all(aside, ignored);
-    throw;
-  }
+  });
 }
 
 RunOutcome Run::finish(bool stopped) {
