@@ -1,4 +1,5 @@
 import { commands, type ExtensionContext, env, l10n, window, workspace } from "vscode";
+import { ComparisonPanels } from "./comparison/comparison-panels";
 import { formatsFor } from "./format";
 import { messageOf, ServerConnection } from "./language-client";
 import { PlanPreview } from "./plan/plan-preview";
@@ -7,8 +8,11 @@ import { announceEnds } from "./runs/end-notifications";
 import { RunCommands } from "./runs/run-commands";
 import { isActive, isResumable, RunList } from "./runs/run-list";
 import { createStatusBarItem, RunsView } from "./runs/runs-view";
+import { chooseTokenizers } from "./tokens/choose-tokenizers";
+import { ChosenTokenizers } from "./tokens/chosen-tokenizers";
+import { InlineComparison } from "./tokens/inline-comparison";
 import { TokenView } from "./tokens/token-view";
-import { isConfig, pickConfig, workspaceHasConfig } from "./training/configs";
+import { isConfig, pickConfig, toUri, workspaceHasConfig } from "./training/configs";
 import { Launcher } from "./training/launch";
 import { TrainingPanels } from "./training/training-panels";
 import { WatchedRuns } from "./training/watched-runs";
@@ -36,7 +40,11 @@ export function activate(context: ExtensionContext): void {
     open: (run) => panels.open(run),
     stop: (run) => runs.stop(run),
   });
-  const tokens = new TokenView(server, formats);
+  const chosen = new ChosenTokenizers(server, context.workspaceState);
+  const choose = () => chooseTokenizers(server, chosen);
+  const tokens = new TokenView(server, chosen, formats);
+  const inline = new InlineComparison(server, chosen, formats);
+  const comparison = new ComparisonPanels(context.extensionUri, server, chosen, choose);
   const plan = new PlanPreview(server, formats);
   context.subscriptions.push(
     log,
@@ -44,7 +52,10 @@ export function activate(context: ExtensionContext): void {
     list,
     watched,
     panels,
+    chosen,
     tokens,
+    inline,
+    comparison,
     plan,
     new RunsView(list, formats),
     createStatusBarItem(list, formats),
@@ -121,6 +132,24 @@ export function activate(context: ExtensionContext): void {
   });
   register("showTokens", () => tokens.toggle());
   register("hideTokens", () => tokens.hide());
+  register("chooseTokenizers", async () => {
+    if ((await choose()) && chosen.tokenizers.length > 0) chosen.setInline(true);
+  });
+  register("toggleInlineTokens", async () => {
+    if (chosen.tokenizers.length > 0) chosen.setInline(!chosen.isInline);
+    else if (await choose()) chosen.setInline(true);
+  });
+  register("showNextTokenizer", () => chosen.showNext());
+  register("compareTokenizers", async () => {
+    if (chosen.tokenizers.length === 0) await choose();
+    comparison.show("text");
+  });
+  register("compareCorpus", async (argument) => {
+    if (chosen.tokenizers.length === 0) await choose();
+    const panel = comparison.show("corpus");
+    const corpus = toUri(argument);
+    if (corpus !== undefined) await panel.compareCorpus([corpus.fsPath]);
+  });
   register("showLog", () => log.show());
   register("restartServer", () => server.restart());
   register("openWalkthrough", openWalkthrough);

@@ -13,12 +13,16 @@ const crashWindow = 3 * 60_000;
 
 /** Schemes whose files the server checks; anything but `file` is checked from the open buffer alone. */
 const schemes = ["file", "untitled", "vscode-vfs"];
-const documentSelector = schemes.flatMap((scheme) => [
-  { scheme, language: "jsonl" },
-  { scheme, language: "json" },
-  { scheme, language: "jinja" },
-  { scheme, language: "yaml" },
-]);
+const checkedLanguages = ["jsonl", "json", "jinja", "yaml"];
+/** Texts to be read, which the server keeps to tokenise them. */
+const textLanguages = ["plaintext", "markdown"];
+const documentSelector = schemes.flatMap((scheme) =>
+  [...checkedLanguages, ...textLanguages].map((language) => ({ scheme, language })),
+);
+
+/** Whether the server has a copy of this document to tokenise as it stands. */
+export const isSharedText = ({ languageId, uri }: { languageId: string; uri: { scheme: string } }): boolean =>
+  textLanguages.includes(languageId) && schemes.includes(uri.scheme);
 
 /**
  * The way to the language server: starts it when it is first needed, and again after a crash. Training runs do not depend
@@ -69,6 +73,12 @@ export class ServerConnection implements Disposable {
   ): Promise<Result> {
     const client = await this.start();
     return client.sendRequest<Result>(name.method, params, token);
+  }
+
+  /** Tells a server that is running; one that starts later has to be told again, see `onDidStart`. */
+  async notify<Params>(name: NotificationName<Params>, params: Params): Promise<void> {
+    const client = await this.#client?.catch(() => undefined);
+    await client?.sendNotification(name.method, params);
   }
 
   /** Listens for a notification across restarts. */

@@ -16,7 +16,7 @@ const runCount = Number(process.argv.slice(2).find((argument) => /^\d+$/.test(ar
 const bundled = join("dist", "bench", "panel-page.mjs");
 await build({
   stdin: {
-    contents: `export * from "./test/webviews/training/panel-page"; export * from "./test/webviews/training/sample-runs";`,
+    contents: `export * from "./test/webviews/panel-page"; export * from "./test/webviews/training/sample-runs";`,
     resolveDir: process.cwd(),
   },
   bundle: true,
@@ -30,7 +30,7 @@ const { PanelPage, servePanel, series, summary } = await import(pathToFileURL(bu
 rmSync(bundled);
 
 const browser = await launchChromium();
-const server = await servePanel();
+const server = await servePanel("training");
 try {
   const panel = await PanelPage.open(browser, server, { width: 1440, height: 900 });
   const runs = Array.from({ length: runCount }, (_, index) => ({

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { panelHtml } from "../../extension/src/training/panel-html";
+import { panelHtml } from "../../extension/src/panel-html";
 import { trainingPanelOutputSchema } from "../../language-server/src/panel-messages";
 
 test.each([

@@ -1,50 +1,32 @@
 import {
+  type CancellationToken,
   commands,
   type DecorationOptions,
   type Disposable,
-  env,
+  Hover,
   l10n,
-  MarkdownString,
+  languages,
   Position,
+  type TextDocument,
   type TextEditor,
-  type TextEditorDecorationType,
-  ThemeColor,
   window,
   workspace,
 } from "vscode";
-import { type RowTokens, rowTokensRequest } from "../../../language-server/src/protocol";
+import { type RowTokens, rowTokensAtRequest, rowTokensRequest } from "../../../language-server/src/protocol";
 import type { Formats } from "../format";
 import { messageOf, type ServerConnection } from "../language-client";
 import { isRefusal, showRefusal, toProtocolPosition, toRange } from "../reveal";
-import { groupTokens, type TokenGroup } from "./token-groups";
+import type { ChosenTokenizers } from "./chosen-tokenizers";
+import { groupTokens } from "./token-groups";
+import { tokensHover } from "./token-hover";
+import { makeTokenLooks, type TokenLooks } from "./token-looks";
 
 /** A selection over more rows than this shows the first ones. */
 const maxRows = 50;
 
-const looks = () => ({
-  even: window.createTextEditorDecorationType({
-    backgroundColor: new ThemeColor("ziptie.token.evenBackground"),
-  }),
-  odd: window.createTextEditorDecorationType({
-    backgroundColor: new ThemeColor("ziptie.token.oddBackground"),
-  }),
-  trained: window.createTextEditorDecorationType({
-    borderColor: new ThemeColor("ziptie.token.trained"),
-    borderStyle: "solid",
-    borderWidth: "0 0 2px 0",
-  }),
-  special: window.createTextEditorDecorationType({ color: new ThemeColor("ziptie.token.special") }),
-  byte: window.createTextEditorDecorationType({
-    outlineColor: new ThemeColor("ziptie.token.byte"),
-    outlineStyle: "dotted",
-    outlineWidth: "1px",
-  }),
-});
-type Looks = Record<keyof ReturnType<typeof looks>, TextEditorDecorationType>;
-
 /** The tokens of a dataset's rows, drawn over their text until the text changes or the cursor leaves. */
 export class TokenView implements Disposable {
-  #looks: Looks | undefined;
+  #looks: TokenLooks | undefined;
   #shown: { editor: TextEditor; rows: RowTokens[] } | undefined;
   #status: Disposable | undefined;
   /** Grows with every request, so that an answer that was overtaken is not drawn. */
@@ -53,9 +35,11 @@ export class TokenView implements Disposable {
 
   constructor(
     private readonly server: ServerConnection,
+    private readonly chosen: ChosenTokenizers,
     private readonly formats: Formats,
   ) {
     this.#disposables = [
+      languages.registerHoverProvider(["json", "jsonl"], { provideHover: (...at) => this.#hover(...at) }),
       workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
         if (contentChanges.length > 0 && document === this.#shown?.editor.document) this.hide();
       }),
@@ -135,8 +119,8 @@ export class TokenView implements Disposable {
   }
 
   #show(editor: TextEditor, rows: RowTokens[]): void {
-    this.#looks ??= looks();
-    const options: Record<keyof Looks, DecorationOptions[]> = {
+    this.#looks ??= makeTokenLooks();
+    const options: Record<keyof TokenLooks, DecorationOptions[]> = {
       even: [],
       odd: [],
       trained: [],
@@ -146,13 +130,13 @@ export class TokenView implements Disposable {
     for (const row of rows) {
       groupTokens(row.tokens).forEach((group, index) => {
         const range = toRange(group.range);
-        options[index % 2 === 0 ? "even" : "odd"].push({ range, hoverMessage: this.#hover(group, row) });
+        options[index % 2 === 0 ? "even" : "odd"].push({ range });
         if (group.tokens.some((token) => token.supervised)) options.trained.push({ range });
         if (group.tokens.some((token) => token.kind === "special")) options.special.push({ range });
         if (group.tokens.some((token) => token.kind === "byte")) options.byte.push({ range });
       });
     }
-    for (const key of Object.keys(options) as (keyof Looks)[]) {
+    for (const key of Object.keys(options) as (keyof TokenLooks)[]) {
       editor.setDecorations(this.#looks[key], options[key]);
     }
     this.#shown = { editor, rows };
@@ -175,24 +159,34 @@ export class TokenView implements Disposable {
     return `$(symbol-key) ${parts.join(" · ")}`;
   }
 
-  #hover({ tokens }: TokenGroup, row: RowTokens): MarkdownString {
-    const hover = new MarkdownString();
-    const number = new Intl.NumberFormat(env.language, { useGrouping: false });
-    for (const token of tokens) {
-      hover.appendCodeblock(`${token.token}  ${number.format(token.id)}`, "plaintext");
+  /** The token's ids and bytes, whether it is trained, and the same characters under the other chosen tokenizers. */
+  async #hover(
+    document: TextDocument,
+    position: Position,
+    token: CancellationToken,
+  ): Promise<Hover | undefined> {
+    const shown = this.#shown;
+    if (shown?.editor.document !== document) return undefined;
+    for (const row of shown.rows) {
+      const group = groupTokens(row.tokens).find(({ range }) => {
+        const drawn = toRange(range);
+        return drawn.contains(position) && drawn.end.isAfter(position);
+      });
+      if (group === undefined) continue;
+      const answer = await this.server.request(
+        rowTokensAtRequest,
+        { uri: document.uri.toString(), range: group.range, tokenizers: [...this.chosen.tokenizers] },
+        token,
+      );
+      if (isRefusal(answer)) return undefined;
+      const trained = group.tokens.some(({ supervised }) => supervised)
+        ? l10n.t("carries loss")
+        : l10n.t("masked: carries no loss");
+      const hover = tokensHover(answer, trained);
+      hover.appendText(l10n.t("Tokenizer {0}, template {1}", row.tokenizer, row.template));
+      return new Hover(hover, toRange(group.range));
     }
-    const [first] = tokens;
-    const kinds = {
-      text: l10n.t("text token"),
-      special: l10n.t("special token"),
-      byte: l10n.t("byte fallback: the tokenizer has no token for this character"),
-    };
-    const trained = tokens.some((token) => token.supervised)
-      ? l10n.t("carries loss")
-      : l10n.t("masked: carries no loss");
-    hover.appendText(`${first === undefined ? "" : kinds[first.kind]} · ${trained}\n`);
-    hover.appendText(l10n.t("Tokenizer {0}, template {1}", row.tokenizer, row.template));
-    return hover;
+    return undefined;
   }
 
   dispose(): void {

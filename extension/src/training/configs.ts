@@ -2,8 +2,8 @@ import { basename } from "node:path";
 import { commands, l10n, Uri, window, workspace } from "vscode";
 
 export const isConfig = (uri: Uri): boolean => /\.ziptie\.ya?ml$/.test(uri.path);
-const configFiles = "**/*.ziptie.{yaml,yml}";
-const notOurs = "**/{node_modules,runs}/**";
+export const configFiles = "**/*.ziptie.{yaml,yml}";
+export const notOurs = "**/{node_modules,runs}/**";
 
 /** Whether the workspace has a training config. */
 export async function workspaceHasConfig(): Promise<boolean> {

@@ -7,8 +7,8 @@ import type {
   TrainingPanelOutput,
 } from "../../../language-server/src/protocol";
 import { messageOf } from "../language-client";
+import { panelHtml, stringsOf } from "../panel-html";
 import type { RunList } from "../runs/run-list";
-import { panelHtml } from "./panel-html";
 import { emptySeries, lengthsOf, pointsSince, type SeriesLengths } from "./run-series";
 import type { WatchedRuns } from "./watched-runs";
 
@@ -232,14 +232,3 @@ export class TrainingPanel implements Disposable {
 /** What the list of runs to lay over shows of them. */
 const outline = (runs: readonly RunSummary[]): string =>
   runs.map((run) => `${run.run}:${run.state}`).join("\n");
-
-/** The strings of an l10n bundle; entries with comments are reduced to their message. */
-function stringsOf(bundle: typeof l10n.bundle): Record<string, string> {
-  const entries = Object.entries(bundle ?? {});
-  return Object.fromEntries(
-    entries.map(([key, value]: [string, string | { message: string }]) => [
-      key,
-      typeof value === "string" ? value : value.message,
-    ]),
-  );
-}

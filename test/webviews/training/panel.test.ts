@@ -1,18 +1,22 @@
 import { readFileSync } from "node:fs";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { RunSummary, TrainingPanelInput } from "../../../language-server/src/protocol";
+import type {
+  RunSummary,
+  TrainingPanelInput,
+  TrainingPanelOutput,
+} from "../../../language-server/src/protocol";
 import { launchChromium } from "../../workbench/chromium.mjs";
-import { PanelPage, type PanelServer, servePanel } from "./panel-page";
+import { PanelPage, type PanelServer, servePanel } from "../panel-page";
+import type { ThemeName } from "../themes";
 import { series, summary } from "./sample-runs";
-import type { ThemeName } from "./themes";
 
 let browser: Browser;
 let server: PanelServer;
-let panel: PanelPage;
+let panel: PanelPage<TrainingPanelInput, TrainingPanelOutput>;
 
 beforeAll(async () => {
-  [browser, server] = await Promise.all([launchChromium(), servePanel()]);
+  [browser, server] = await Promise.all([launchChromium(), servePanel("training")]);
 }, 60_000);
 afterAll(async () => {
   await browser?.close();
@@ -381,7 +385,7 @@ describe("looks", () => {
 
   test("in Traditional Chinese no English is left", async () => {
     const chinese = JSON.parse(readFileSync("l10n/bundle.l10n.zh-tw.json", "utf8"));
-    const translated = await servePanel(chinese, "zh-tw");
+    const translated = await servePanel("training", chinese, "zh-tw");
     try {
       panel = await PanelPage.open(browser, translated);
       await panel.send(snapshot());

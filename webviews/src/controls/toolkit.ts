@@ -6,10 +6,20 @@ import {
   provideVSCodeDesignSystem,
   vsCodeButton,
   vsCodeCheckbox,
+  vsCodePanels,
+  vsCodePanelTab,
+  vsCodePanelView,
   vsCodeProgressRing,
 } from "@vscode/webview-ui-toolkit";
 
-provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeCheckbox(), vsCodeProgressRing());
+provideVSCodeDesignSystem().register(
+  vsCodeButton(),
+  vsCodeCheckbox(),
+  vsCodePanels(),
+  vsCodePanelTab(),
+  vsCodePanelView(),
+  vsCodeProgressRing(),
+);
 
 export interface Button {
   readonly element: HTMLElement;
@@ -69,4 +79,42 @@ export function progressRing(label: string): HTMLElement {
   const element = document.createElement("vscode-progress-ring");
   element.setAttribute("aria-label", label);
   return element;
+}
+
+export interface Tabs {
+  readonly element: HTMLElement;
+  show(id: string): void;
+}
+
+/** Parts of a panel, one of them on the screen; the arrow keys go from tab to tab. */
+export function tabs(
+  label: string,
+  parts: readonly { id: string; title: string; content: HTMLElement }[],
+  active: string,
+  onChange: (id: string) => void,
+): Tabs {
+  const element = document.createElement("vscode-panels") as HTMLElement & { activeid: string };
+  element.setAttribute("aria-label", label);
+  for (const { id, title } of parts) {
+    const tab = document.createElement("vscode-panel-tab");
+    tab.id = id;
+    tab.textContent = title;
+    element.append(tab);
+  }
+  for (const { content } of parts) {
+    const view = document.createElement("vscode-panel-view");
+    view.append(content);
+    element.append(view);
+  }
+  element.setAttribute("activeid", active);
+  // A checkbox inside a part also says that it has changed.
+  element.addEventListener("change", ({ target }) => {
+    if (target === element) onChange(element.activeid);
+  });
+  return {
+    element,
+    show: (id) => {
+      element.activeid = id;
+    },
+  };
 }

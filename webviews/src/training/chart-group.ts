@@ -1,5 +1,6 @@
 import { el, setText } from "../elements";
 import { t } from "../messages";
+import { palette } from "../palette";
 import { Chart, type ChartLine } from "./chart";
 import {
   type AxisNotation,
@@ -10,7 +11,6 @@ import {
   formatNumber,
   formatRate,
 } from "./format";
-import { palette } from "./palette";
 import type { RunColumns, StepColumn } from "./run-columns";
 
 export interface ChartGroupListener {

@@ -1,8 +1,8 @@
 import uPlot from "uplot";
 import { el, setText } from "../elements";
+import { palette } from "../palette";
 import { type ChartTable, chartTable, type Extent, extentOf, type Line } from "./decimation";
 import { type AxisNotation, formatAxis } from "./format";
-import { palette } from "./palette";
 
 export interface ChartLine extends Line {
   /** Index into the palette's run colours. */

@@ -1,5 +1,5 @@
+import { palette } from "../palette";
 import type { Chart } from "./chart";
-import { palette } from "./palette";
 import type { RunColumns } from "./run-columns";
 
 const header = [

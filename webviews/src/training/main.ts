@@ -7,13 +7,13 @@ import type {
 } from "../../../language-server/src/protocol";
 import { el } from "../elements";
 import { t } from "../messages";
+import { onThemeChange } from "../palette";
 import { ChartGroup } from "./chart-group";
 import { ChartToolbar } from "./chart-toolbar";
 import { toBase64, toCsv, toPng } from "./export";
 import { Legend } from "./legend";
 import { Banner, Notice } from "./notice";
 import { NowBox } from "./now-box";
-import { onThemeChange } from "./palette";
 import { panelState } from "./panel-state";
 import { RunColumns } from "./run-columns";
 import { RunHeader } from "./run-header";

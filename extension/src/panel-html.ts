@@ -16,7 +16,7 @@ const escapeAttribute = (text: string): string =>
   text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /**
- * The training panel's page. Nothing is inline, so the policy can forbid everything but the panel's own script and style. The
+ * A panel's page. Nothing is inline, so the policy can forbid everything but the panel's own script and style. The
  * toolkit finds the nonce in `csp-nonce`: it probes the browser with a style element of its own.
  */
 export function panelHtml(options: PanelHtmlOptions): string {
@@ -44,4 +44,16 @@ export function panelHtml(options: PanelHtmlOptions): string {
 <script type="module" nonce="${options.nonce}" src="${escapeAttribute(options.script)}"></script>
 </body>
 </html>`;
+}
+
+/** The strings of an l10n bundle; entries with comments are reduced to their message. */
+export function stringsOf(
+  bundle: Record<string, string | { message: string }> | undefined,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(bundle ?? {}).map(([key, value]) => [
+      key,
+      typeof value === "string" ? value : value.message,
+    ]),
+  );
 }

@@ -2,14 +2,13 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
-import { panelHtml } from "../../../extension/src/training/panel-html";
-import type { TrainingPanelInput, TrainingPanelOutput } from "../../../language-server/src/protocol";
+import { panelHtml } from "../../extension/src/panel-html";
 import { type ThemeName, themes } from "./themes";
 
-/** The panel's bundle, made from the sources as they are. */
-async function bundle(): Promise<Map<string, { type: string; text: string }>> {
+/** A panel's bundle, made from the sources as they are. */
+async function bundle(panel: string): Promise<Map<string, { type: string; text: string }>> {
   const { outputFiles } = await build({
-    entryPoints: { training: "webviews/src/training/main.ts" },
+    entryPoints: { [panel]: `webviews/src/${panel}/main.ts` },
     bundle: true,
     write: false,
     outdir: "out",
@@ -27,13 +26,21 @@ async function bundle(): Promise<Map<string, { type: string; text: string }>> {
 }
 
 export interface PanelServer {
+  panel: string;
   origin: string;
   close(): Promise<void>;
 }
 
-/** Serves the panel's page as the extension writes it, under the same content security policy. */
-export async function servePanel(messages: Record<string, string> = {}, locale = "en"): Promise<PanelServer> {
-  const files = await bundle();
+/**
+ * Serves a panel's page as the extension writes it, under the same content security policy.
+ * @param panel its folder in `webviews/src`
+ */
+export async function servePanel(
+  panel: string,
+  messages: Record<string, string> = {},
+  locale = "en",
+): Promise<PanelServer> {
+  const files = await bundle(panel);
   const server = createServer((request, response) => {
     const file = files.get(request.url ?? "");
     if (file !== undefined) {
@@ -43,11 +50,11 @@ export async function servePanel(messages: Record<string, string> = {}, locale =
       response.setHeader("content-type", "text/html; charset=utf-8");
       response.end(
         panelHtml({
-          script: "/training.js",
-          style: "/training.css",
+          script: `/${panel}.js`,
+          style: `/${panel}.css`,
           cspSource: "'self'",
           nonce: "bm9uY2U",
-          title: "sft-3",
+          title: panel,
           locale,
           messages,
         }),
@@ -57,20 +64,22 @@ export async function servePanel(messages: Record<string, string> = {}, locale =
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
+    panel,
     origin: `http://127.0.0.1:${port}`,
     close: () => new Promise((resolve) => server.close(() => resolve())),
   };
 }
 
 /** The panel's page in a browser, with a host that the test speaks for. */
-export class PanelPage {
+export class PanelPage<Input, Output> {
   private constructor(
     readonly page: Page,
+    readonly panel: string,
     /** What went wrong in the page: exceptions and violations of the content security policy. */
     readonly errors: string[],
   ) {}
 
-  static async open(
+  static async open<Input, Output>(
     browser: Browser,
     server: PanelServer,
     options: {
@@ -80,7 +89,7 @@ export class PanelPage {
       height?: number;
       deviceScaleFactor?: number;
     } = {},
-  ): Promise<PanelPage> {
+  ): Promise<PanelPage<Input, Output>> {
     const page = await browser.newPage({
       viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
       deviceScaleFactor: options.deviceScaleFactor ?? 1,
@@ -119,22 +128,22 @@ export class PanelPage {
     );
     await page.goto(server.origin);
     await page.waitForFunction(() => (window as unknown as Host).host.messages.length > 0);
-    return new PanelPage(page, errors);
+    return new PanelPage<Input, Output>(page, server.panel, errors);
   }
 
-  async send(message: TrainingPanelInput): Promise<void> {
-    await this.page.evaluate((data) => {
+  async send(message: Input): Promise<void> {
+    await this.page.evaluate((data: unknown) => {
       window.postMessage(data, "*");
       // Two frames: one for the message to arrive and be laid out, one for the charts to be drawn.
       return new Promise((resolve) => {
         setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(resolve)));
       });
-    }, message);
+    }, message as unknown);
   }
 
   /** What the page has told its host so far. */
-  sent(): Promise<TrainingPanelOutput[]> {
-    return this.page.evaluate(() => (window as unknown as Host).host.messages as TrainingPanelOutput[]);
+  async sent(): Promise<Output[]> {
+    return (await this.page.evaluate(() => (window as unknown as Host).host.messages)) as Output[];
   }
 
   state(): Promise<unknown> {
@@ -158,7 +167,7 @@ export class PanelPage {
   }
 
   async screenshot(name: string): Promise<void> {
-    await this.page.screenshot({ path: `dist/screenshots/training-${name}.png` });
+    await this.page.screenshot({ path: `dist/screenshots/${this.panel}-${name}.png` });
   }
 
   close(): Promise<void> {

@@ -1,0 +1,56 @@
+import { l10n, MarkdownString } from "vscode";
+import type { ComparedToken, TokensAt } from "../../../language-server/src/protocol";
+
+/** The shown tokenizer's tokens with their ids and bytes, and below what the others make of the same characters. */
+export function tokensHover({ tokenizers }: TokensAt, remark?: string): MarkdownString {
+  const hover = new MarkdownString();
+  const [shown, ...others] = tokenizers;
+  if (shown !== undefined && "tokens" in shown) {
+    hover.appendMarkdown(
+      table(
+        [shown.name, l10n.t("id"), l10n.t("bytes")],
+        shown.tokens.map((token) => [code(token.token), String(token.id), token.bytes]),
+      ),
+    );
+    const kind = shown.tokens[0]?.kind;
+    const said = [kind === undefined || kind === "text" ? [] : kindNames()[kind], remark ?? []].flat();
+    if (said.length > 0) hover.appendMarkdown(`${escaped(said.join(" · "))}\n\n`);
+  }
+  if (others.length > 0) {
+    const rows = others.map((each) => [
+      escaped(each.name),
+      "refused" in each ? escaped(each.refused) : each.tokens.map(inline).join(" · "),
+      "refused" in each ? "" : String(each.tokens.length),
+    ]);
+    hover.appendMarkdown(table([l10n.t("tokenizer"), l10n.t("the same characters"), l10n.t("tokens")], rows));
+  }
+  return hover;
+}
+
+const kindNames = () => ({
+  special: l10n.t("special token"),
+  byte: l10n.t("less than a character: the tokenizer has no token for it"),
+});
+
+const inline = ({ token, id }: ComparedToken): string => `${code(token)} ${id}`;
+
+function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |\n`;
+  return `${line(heading)}${line(heading.map(() => "---"))}${rows.map(line).join("")}\n`;
+}
+
+/** Text inside a table's cell, as code; whitespace and controls are made visible. */
+export function code(token: string): string {
+  const visible = [...token]
+    .map((character) => (isControl(character) ? JSON.stringify(character).slice(1, -1) : character))
+    .join("")
+    .replaceAll("|", "\\|");
+  const longest = Math.max(0, ...(visible.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = "`".repeat(longest + 1);
+  const pad = longest > 0 || visible.trim() !== visible ? " " : "";
+  return visible === "" ? "" : `${fence}${pad}${visible}${pad}${fence}`;
+}
+
+const isControl = (character: string): boolean => character < " " || character === "\u007f";
+
+const escaped = (text: string): string => text.replace(/[\\`*_{}[\]()#+\-.!|<>&]/g, "\\$&");
