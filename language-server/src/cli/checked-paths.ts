@@ -101,9 +101,14 @@ class Collector {
     const text = diskFiles.readText(path);
     const read = text === null ? null : readConfig(text, path).partial;
     if (!read) return;
-    const written = (["dataset", "eval_dataset"] as const)
+    // A vocabulary is trained on texts of any kind; only those in rows are checked.
+    const rows: DocumentKind | undefined = read.stage === "vocabulary" ? undefined : "dataset";
+    const written = (["dataset", "eval_dataset", "check_dataset"] as const)
       .flatMap((key) => datasetEntries(read, key))
-      .map(({ entry }) => ({ path: entry.path, kind: "dataset" as DocumentKind }));
+      .map(({ entry }): { path: string; kind: DocumentKind | undefined } => ({
+        path: entry.path,
+        kind: rows,
+      }));
     const template = read.chat_template_path;
     if (template !== undefined && !isBuiltInTemplate(template))
       written.push({ path: template, kind: "template" });

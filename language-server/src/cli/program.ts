@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { registerCheck } from "./check";
 import { registerEfficiency } from "./efficiency";
 import { registerExport } from "./export";
+import { registerExtendVocabulary } from "./extend-vocabulary";
 import { registerPlan } from "./plan";
 import { registerResume } from "./resume";
 import { registerRuns } from "./runs";
@@ -35,6 +36,7 @@ export function createProgram(): Command {
     registerCheck,
     registerTokenize,
     registerEfficiency,
+    registerExtendVocabulary,
     registerPlan,
     registerTrain,
     registerResume,

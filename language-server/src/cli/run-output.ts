@@ -113,8 +113,9 @@ export function printRun(summary: RunSummary, format: FormatOption["format"]): v
     ...(loss === null ? [] : [`loss ${loss.toFixed(4)}`]),
     ...(evaluation_loss === null ? [] : [`evaluation loss ${evaluation_loss.toFixed(4)}`]),
   ];
-  const how = [`step ${step}/${steps}`, ...losses].join(", ");
-  process.stdout.write(`${shown(run)}: ${state}, ${how}\n`);
+  // A run that extends a vocabulary has no steps.
+  const how = [state, ...(steps > 0 ? [`step ${step}/${steps}`] : []), ...losses].join(", ");
+  process.stdout.write(`${shown(run)}: ${how}\n`);
   if (reason !== undefined) process.stderr.write(`${reason}\n`);
 }
 

@@ -27,7 +27,7 @@ function table(runs: readonly RunSummary[]): string {
     ...runs.map(({ run, state, step, steps, loss, eta_seconds, started }) => [
       shown(run),
       state,
-      `${step}/${steps}`,
+      steps > 0 ? `${step}/${steps}` : "-",
       loss?.toFixed(4) ?? "-",
       eta_seconds === undefined ? "-" : duration(eta_seconds),
       started.replace(/\.\d+Z$/, "Z"),

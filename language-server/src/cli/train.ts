@@ -1,10 +1,11 @@
 import type { Command } from "commander";
+import { readConfig } from "../configs/read-config";
 import { locateEngine } from "../training/engine";
 import { openRun } from "../training/runs";
-import { performJob } from "../training/training-job";
 import { attach } from "./attach";
-import { ProgressLine } from "./progress-line";
+import { extendVocabulary } from "./extend-vocabulary";
 import { answer, type FormatOption, formatOption, printRun, readConfigText, shown } from "./run-output";
+import { startRun } from "./start-run";
 
 interface TrainOptions extends FormatOption {
   detach?: true;
@@ -24,33 +25,15 @@ export function registerTrain(program: Command): void {
 
 async function train(path: string, { detach, format }: TrainOptions): Promise<void> {
   const config = await readConfigText(path);
-  const engine = await locateEngine();
-  const line = new ProgressLine();
-  const controller = new AbortController();
-  const cancel = () => controller.abort();
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.on(signal, cancel);
-  let run: string;
-  try {
-    const started = await performJob(
-      { task: "start", config, engine },
-      {
-        report: ({ message, fraction }) => line.update(`${message}  ${Math.round(100 * fraction)} %`),
-        signal: controller.signal,
-      },
-    );
-    run = started.run;
-    for (const warning of started.warnings) line.note(`warning: ${warning}`);
-  } catch (error) {
-    if (!controller.signal.aborted) throw error;
-    line.note("Cancelled; no run was started.");
-    process.exitCode = 1;
+  if (readConfig(config.text, config.path).config?.stage === "vocabulary") {
+    await extendVocabulary(config, format);
     return;
-  } finally {
-    line.clear();
-    for (const signal of signals) process.off(signal, cancel);
   }
-  line.note(`${shown(run)}, engine ${engine.path} (${engine.origin})`);
+  const engine = await locateEngine();
+  const started = await startRun(config, engine);
+  if (started === undefined) return;
+  const { run } = started;
+  process.stderr.write(`${shown(run)}, engine ${engine.path} (${engine.origin})\n`);
   if (detach) printRun((await openRun(run)).summary, format);
   else await attach(run, format);
 }

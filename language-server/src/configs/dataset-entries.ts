@@ -4,7 +4,7 @@ import type { DatasetEntry, PartialConfig } from "./schema";
 /** The datasets under a key, one shape for all ways of writing them, each with the path of its value in the config. */
 export function datasetEntries(
   config: PartialConfig,
-  key: "dataset" | "eval_dataset",
+  key: "dataset" | "eval_dataset" | "check_dataset",
 ): { path: KeyPath; entry: DatasetEntry; pathKey: KeyPath }[] {
   const value = config[key];
   if (value === undefined) return [];

@@ -4,6 +4,7 @@ import { checkpointsOptions, conversationOptions, evaluationOptions, packingOpti
 import { architectureOptions, embeddingInitOptions, modelOptions } from "./options/model";
 import { OptionReport } from "./options/report";
 import { durationOptions, scheduleOptions, warmupOptions } from "./options/schedule";
+import { strayVocabularyOptions, vocabularyOptions } from "./options/vocabulary";
 import type { PartialConfig } from "./schema";
 import type { YamlMapping } from "./yaml-tree";
 
@@ -19,11 +20,13 @@ const checks = [
   checkpointsOptions,
   packingOptions,
   conversationOptions,
+  strayVocabularyOptions,
 ];
 
 /** Keys that are right one by one and wrong together. */
 export function optionFindings(text: string, root: YamlMapping, config: PartialConfig): Finding[] {
   const report = new OptionReport(text, root, config);
-  for (const check of checks) check(report);
+  const isVocabulary = config.stage === "vocabulary";
+  for (const check of isVocabulary ? [vocabularyOptions] : checks) check(report);
   return report.findings;
 }

@@ -125,11 +125,11 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
     }
   }
 
-  for (const key of ["dataset", "eval_dataset"] as const) {
+  for (const key of ["dataset", "eval_dataset", "check_dataset"] as const) {
     for (const { entry, pathKey } of datasetEntries(config, key)) {
       const kind = files.kind(resolve(folder, entry.path));
       if (kind === null) notFound(pathKey, "The dataset", entry.path);
-      else if (kind === "directory") {
+      else if (kind === "directory" && config.stage !== "vocabulary") {
         report(
           pathKey,
           `\`${shortened(entry.path)}\` is a folder; a dataset is a \`.jsonl\` or \`.json\` file.`,

@@ -6,6 +6,7 @@ import { key, required } from "./keys/key";
 import { modelKeys } from "./keys/model";
 import { optimizationKeys } from "./keys/optimization";
 import { runKeys } from "./keys/run";
+import { vocabularyKeys } from "./keys/vocabulary";
 
 /**
  * Every key of a `*.ziptie.yaml`, once, by subject in `keys/`: from here come the types, the checks, the completions and the
@@ -22,6 +23,7 @@ export const trainingConfigSchema = z.strictObject({
   ...optimizationKeys,
   ...runKeys,
   ...judgeKeys,
+  ...vocabularyKeys,
   rules: key(
     z.record(z.string(), z.enum(["error", "warning", "information", "hint", "off"])),
     {},

@@ -56,7 +56,10 @@ export class ConfigIndex {
       if (tokenizer === null) return { refused: `${reading.path} names no tokenizer.` };
       return {
         tokenizer,
-        template: config.stage === "pretrain" ? null : chatTemplateSource(config.chat_template_path, folder),
+        template:
+          config.stage === "pretrain" || config.stage === "vocabulary"
+            ? null
+            : chatTemplateSource(config.chat_template_path, folder),
         format: formatOf(reading, path),
         max_length: config.max_length,
         truncation: config.truncation,

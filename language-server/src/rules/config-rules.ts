@@ -6,6 +6,7 @@ import { readConfig } from "../configs/read-config";
 import { resolveTrainingPlan } from "../configs/resolve-plan";
 import { shortened } from "../configs/shortened";
 import type { TrainingPlan } from "../configs/training-plan";
+import { resolveVocabularyPlan, type VocabularyPlan } from "../configs/vocabulary-plan";
 import type { Range } from "../protocol";
 import { LineIndex } from "../text/line-index";
 import type { Finding } from "../text/span";
@@ -59,17 +60,17 @@ export function checkConfig(
   return { reading, plan, findings: [...findings, ...ruleBlockFindings(reading)] };
 }
 
-export type RunnableConfig =
-  | { readonly plan: TrainingPlan; readonly text: string }
-  | {
-      /** Why it cannot be run, in words for a person. */
-      readonly refused: string;
-      /** Where the reason stands in the config. */
-      readonly range: Range;
-    };
+export interface RefusedConfig {
+  /** Why it cannot be run, in words for a person. */
+  readonly refused: string;
+  /** Where the reason stands in the config. */
+  readonly range: Range;
+}
+
+export type RunnableConfig = { readonly plan: TrainingPlan; readonly text: string } | RefusedConfig;
 
 /**
- * The plan of a config that can be carried out, or the first error that stands in the way.
+ * The plan of a training config that can be carried out, or the first error that stands in the way.
  *
  * What the engine cannot carry out is refused whatever severity it was given: silenced, it would still be left undone.
  * @param severities the settings'; the config's own `rules:` go before them
@@ -81,20 +82,50 @@ export function runnableConfig(
   severities: RuleSeverities = {},
 ): RunnableConfig {
   const { reading, plan, findings } = checkConfig(text, path, files);
-  const lines = new LineIndex(text);
+  const obstacle = obstacleIn(reading, findings, severities, plan !== null);
+  if (obstacle) return obstacle;
+  if (plan !== null) return { plan, text };
+  return refusedAtStart(
+    reading.config?.stage === "vocabulary"
+      ? "A config of `stage: vocabulary` trains no model, so there is no training plan."
+      : "This config leaves open what is to be done.",
+  );
+}
+
+/** As `runnableConfig`, of a config that extends a vocabulary. */
+export function runnableVocabulary(
+  text: string,
+  path: string,
+  files: ConfigFiles,
+  severities: RuleSeverities = {},
+): { readonly plan: VocabularyPlan } | RefusedConfig {
+  const { reading, findings } = checkConfig(text, path, files);
+  const plan = resolveVocabularyPlan(reading, files);
+  const obstacle = obstacleIn(reading, findings, severities, plan !== null);
+  if (obstacle) return obstacle;
+  return plan === null ? refusedAtStart("This config leaves open what is to be done.") : { plan };
+}
+
+function obstacleIn(
+  reading: ConfigReading,
+  findings: readonly Finding[],
+  severities: RuleSeverities,
+  isPlanned: boolean,
+): RefusedConfig | undefined {
+  const lines = new LineIndex(reading.text);
   const merged = mergedSeverities(severities, severitiesOf(reading));
-  const silenced = silencedLines(text);
+  const silenced = silencedLines(reading.text);
   const ordered = [...findings].sort((a, b) => a.span.start - b.span.start);
   const matters = ({ rule, span }: Finding) =>
     severityOf(rule, merged) === "error" && !isSilenced(silenced, lines.positionAt(span.start).line, rule);
   const stopping =
     ordered.find(matters) ??
     ordered.find(({ rule }) => rule === "not-yet-runnable") ??
-    (plan === null ? ordered[0] : undefined);
-  if (stopping) return { refused: stopping.message, range: lines.rangeOf(stopping.span) };
-  if (plan === null) {
-    const start = { line: 0, character: 0 };
-    return { refused: "This config leaves open what is to be done.", range: { start, end: start } };
-  }
-  return { plan, text };
+    (isPlanned ? undefined : ordered[0]);
+  return stopping && { refused: stopping.message, range: lines.rangeOf(stopping.span) };
+}
+
+function refusedAtStart(refused: string): RefusedConfig {
+  const start = { line: 0, character: 0 };
+  return { refused, range: { start, end: start } };
 }

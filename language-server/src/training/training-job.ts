@@ -1,13 +1,15 @@
 import { rm } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { diskFiles } from "../configs/config-files";
+import { readConfig } from "../configs/read-config";
 import type { TrainingPlan } from "../configs/training-plan";
 import type { PlanSummary, StartedRun } from "../protocol";
-import { runnableConfig } from "../rules/config-rules";
+import { runnableConfig, runnableVocabulary } from "../rules/config-rules";
 import type { RuleSeverities } from "../rules/severity";
 import { type EngineLocation, startEngine } from "./engine";
 import { type PreparationHooks, planTraining, prepareRun } from "./prepare";
 import { Refused } from "./refused";
+import { runVocabularyExtension } from "./vocabulary/extend-vocabulary";
 
 /** A config to be planned or trained, as it stands in the editor or on the disk. */
 export interface ConfigText {
@@ -40,10 +42,26 @@ export async function performJob<Job extends TrainingJob>(
   job: Job,
   hooks: PreparationHooks,
 ): Promise<TrainingJobResult[Job["task"]]> {
+  return (await resultOf(job, hooks)) as TrainingJobResult[Job["task"]];
+}
+
+function resultOf(job: TrainingJob, hooks: PreparationHooks): Promise<PlanSummary | Required<StartedRun>> {
+  const { text, path } = job.config;
+  if (job.task === "start" && readConfig(text, path).config?.stage === "vocabulary") {
+    return extendVocabulary(job.config, job.engine, hooks);
+  }
   const plan = planOf(job.config);
-  const result =
-    job.task === "plan" ? planTraining(plan, hooks) : start(plan, job.config.text, job.engine, hooks);
-  return (await result) as TrainingJobResult[Job["task"]];
+  return job.task === "plan" ? planTraining(plan, hooks) : start(plan, text, job.engine, hooks);
+}
+
+async function extendVocabulary(
+  { path, text, severities }: ConfigText,
+  engine: EngineLocation,
+  hooks: PreparationHooks,
+): Promise<Required<StartedRun>> {
+  const runnable = runnableVocabulary(text, path, diskFiles, severities);
+  if ("plan" in runnable) return runVocabularyExtension(runnable.plan, text, engine, hooks);
+  throw new Refused(runnable.refused, { uri: pathToFileURL(path).href, range: runnable.range });
 }
 
 async function start(

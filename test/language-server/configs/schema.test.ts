@@ -12,13 +12,15 @@ const properties = trainingConfigJsonSchema().properties as Record<
 
 test.each(topLevelKeys)("%s is described, with its default and where its name is from", (key) => {
   const { description, default: constant } = properties[key] ?? {};
-  expect(description).toMatch(/Ziptie's own key\.$|Name and meaning: (HF|TRL|PEFT|Unsloth)/);
+  expect(description).toMatch(/Ziptie's own key\.$|Name and meaning: (HF|TRL|PEFT|Unsloth|SentencePiece)/);
   if (constant !== undefined) expect(description).toContain("Default: `");
 });
 
 interface Field {
   default: unknown;
 }
+/** Whose keys are in no list here. */
+const withoutLists = ["Unsloth", "HF BpeTrainer", "SentencePiece"];
 const keys = join(sharedData ?? "", "config-keys");
 
 describe.skipIf(sharedData === undefined)(
@@ -44,8 +46,7 @@ describe.skipIf(sharedData === undefined)(
       // Both were in transformers until version 5, which takes a share as `warmup_steps`, and
       // `train_sampling_strategy: group_by_length`.
       if (key === "warmup_ratio" || key === "group_by_length") return;
-      // Unsloth's keys are in no list here.
-      if (source === "Unsloth") return;
+      if (withoutLists.includes(source)) return;
       const field = sources[source]?.[key];
       expect(field).toBeDefined();
       if (constant !== undefined && constant !== field?.default) {

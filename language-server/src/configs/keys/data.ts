@@ -21,7 +21,7 @@ export const datasetEntry = z.strictObject({
   }),
 });
 
-const datasets = z.union([path, datasetEntry, z.array(z.union([path, datasetEntry])).min(1)]);
+export const datasets = z.union([path, datasetEntry, z.array(z.union([path, datasetEntry])).min(1)]);
 
 /** What it is trained on, and how rows become sequences. */
 export const dataKeys = {

@@ -10,6 +10,8 @@ export type Source =
   | "TRL ModelConfig"
   | "PEFT"
   | "Unsloth"
+  | "HF BpeTrainer"
+  | "SentencePiece"
   | "Ziptie";
 
 export interface KeyDoc {
