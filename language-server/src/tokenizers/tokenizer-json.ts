@@ -4,6 +4,7 @@
  */
 import { type ParseError, parse as parseTolerantly } from "jsonc-parser";
 import { checkPrecompiledCharsmap } from "./charsmap";
+import { addedTokenFlags } from "./declared-tokens";
 import { type CutRules, cutRulesOf } from "./long-text";
 import { TokenizerError } from "./tokenizer-error";
 import type { AddedTokenEntry, VocabularyFacts } from "./vocabulary-facts";
@@ -89,17 +90,6 @@ function readAddedTokens(entries: unknown, malformed: (what: string) => never): 
     }
     return { ...addedTokenFlags(entry), id: entry.id as number, content: entry.content };
   });
-}
-
-/** The flags of an added token, as in `added_tokens` and in `added_tokens_decoder`. */
-export function addedTokenFlags(entry: JsonObject): Omit<AddedTokenEntry, "id" | "content"> {
-  return {
-    special: entry.special === true,
-    singleWord: entry.single_word === true,
-    leftStrip: entry.lstrip === true,
-    rightStrip: entry.rstrip === true,
-    normalized: entry.normalized === true,
-  };
 }
 
 /** The library aborts at a template that names a special token it does not define. */

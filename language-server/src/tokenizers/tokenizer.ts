@@ -1,12 +1,17 @@
 /** A tokenizer, loaded from its files and kept while they stay as they are. */
+import { extname } from "node:path";
 import { chatTemplatesOf, type NamedTemplate } from "../templates/chat-template";
 import { bytesInAlphabet, isPartOfCharacter } from "./byte-alphabet";
+import { declaredTokens } from "./declared-tokens";
 import { Encoded } from "./encoded";
 import type { EncodeOptions, Encoder, TokenSequence } from "./encoder";
 import { loadTokenizerJson } from "./load-tokenizer-json";
+import { loadSentencePiece } from "./sentencepiece/load-sentencepiece";
 import { readSpecialTokens, type SpecialTokens } from "./special-tokens";
+import { loadTiktoken } from "./tiktoken/load-tiktoken";
+import { looksLikeRanks, readRankModule, readRanks } from "./tiktoken/ranks-file";
 import { TokenizerError } from "./tokenizer-error";
-import { findTokenizerFiles, readText, signatureOf, type TokenizerFiles } from "./tokenizer-files";
+import { findTokenizerFiles, readBytes, readText, signatureOf, type TokenizerFiles } from "./tokenizer-files";
 import { parseJsonFile } from "./tokenizer-json";
 import type { AddedTokenEntry, VocabularyFacts } from "./vocabulary-facts";
 
@@ -161,8 +166,8 @@ export async function loadTokenizer(path: string, from?: string): Promise<Loaded
 async function load(path: string, files: TokenizerFiles): Promise<LoadedTokenizer> {
   const config = files.config ? asObject(parseJsonFile(await readText(files.config), files.config)) : {};
   const modelConfig = files.modelConfig ? await readOptionalJson(files.modelConfig) : {};
-  const { encoder, facts } = await loadEncoder(files, config);
-  const special = readSpecialTokens(encoder, facts.addedTokens, config, modelConfig);
+  const { encoder, facts, roles } = await loadEncoder(files, config);
+  const special = readSpecialTokens(encoder, facts.addedTokens, config, { ...roles, ...modelConfig });
   const templates = chatTemplatesOf(config.chat_template);
   if (files.template) {
     // As in transformers, the file wins over the field.
@@ -172,11 +177,27 @@ async function load(path: string, files: TokenizerFiles): Promise<LoadedTokenize
   return new LoadedTokenizer(path, encoder, facts, special, templates);
 }
 
-async function loadEncoder(
-  files: TokenizerFiles,
-  config: Record<string, unknown>,
-): Promise<{ encoder: Encoder; facts: VocabularyFacts }> {
-  return loadTokenizerJson(files.tokenizer, config, files.config ?? "");
+interface LoadedEncoder {
+  encoder: Encoder;
+  facts: VocabularyFacts;
+  /** Ids of BOS, EOS and the like that the file itself says, as a model's `config.json` names them. */
+  roles?: Readonly<Record<string, unknown>>;
+}
+
+async function loadEncoder(files: TokenizerFiles, config: Record<string, unknown>): Promise<LoadedEncoder> {
+  const path = files.tokenizer;
+  const ending = extname(path).toLowerCase();
+  if (ending === ".cjs" || ending === ".mjs" || ending === ".js") {
+    return loadTiktoken(readRankModule(await readText(path), path), path, []);
+  }
+  if (ending !== ".model" && ending !== ".tiktoken")
+    return loadTokenizerJson(path, config, files.config ?? "");
+  const bytes = await readBytes(path);
+  const declared = declaredTokens(config);
+  if (ending === ".tiktoken" || looksLikeRanks(bytes)) {
+    return loadTiktoken(readRanks(bytes.toString("latin1"), path), path, declared);
+  }
+  return loadSentencePiece(bytes, path, config, declared);
 }
 
 function asObject(value: unknown): Record<string, unknown> {

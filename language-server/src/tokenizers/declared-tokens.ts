@@ -1,0 +1,28 @@
+/** Tokens that stand in configuration files beside the vocabulary. */
+import type { AddedTokenEntry } from "./vocabulary-facts";
+
+type JsonObject = { readonly [key: string]: unknown };
+
+/** The flags of an added token, as in `added_tokens` and in `added_tokens_decoder`. */
+export function addedTokenFlags(entry: JsonObject): Omit<AddedTokenEntry, "id" | "content"> {
+  return {
+    special: entry.special === true,
+    singleWord: entry.single_word === true,
+    leftStrip: entry.lstrip === true,
+    rightStrip: entry.rstrip === true,
+    normalized: entry.normalized === true,
+  };
+}
+
+/** Those of `tokenizer_config.json`'s `added_tokens_decoder`, in the order of their ids. */
+export function declaredTokens(config: JsonObject): AddedTokenEntry[] {
+  return Object.entries(asObject(config.added_tokens_decoder))
+    .map(([id, entry]) => ({ id: Number(id), entry: asObject(entry) }))
+    .filter(({ id, entry }) => Number.isInteger(id) && id >= 0 && typeof entry.content === "string")
+    .sort((left, right) => left.id - right.id)
+    .map(({ id, entry }) => ({ id, content: entry.content as string, ...addedTokenFlags(entry) }));
+}
+
+function asObject(value: unknown): JsonObject {
+  return typeof value === "object" && value !== null ? (value as JsonObject) : {};
+}
