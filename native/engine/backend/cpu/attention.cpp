@@ -125,8 +125,8 @@ void forward_block(const Scratch<T>& s, HeadRows<const T> q, std::int64_t first,
         continue;
       }
       const std::int64_t whole = padded<T>(seen);
-      for (std::int64_t i = seen; i < whole; ++i)
-        scores[i] = scores[0];  // so that the maximum is over seen keys
+      // Of these the exponential is 0.
+      for (std::int64_t i = seen; i < whole; ++i) scores[i] = -std::numeric_limits<T>::infinity();
       auto highs = broadcast(s.highs[row]);
       for (std::int64_t i = 0; i < whole; i += lanes<T>) {
         const auto v = load(scores + i);
@@ -134,14 +134,13 @@ void forward_block(const Scratch<T>& s, HeadRows<const T> q, std::int64_t first,
       }
       const T high = max_lanes<T>(highs);
       Vector<T> sums{};
-      for (std::int64_t i = 0; i < seen; i += lanes<T>) {
+      for (std::int64_t i = 0; i < whole; i += lanes<T>) {
         const auto e = exponential(load(scores + i) - high);
         store<T>(scores + i, e);
-        if (i + lanes<T> <= seen) sums += e;
+        sums += e;
       }
-      T sum = sum_lanes<T>(sums);
-      for (std::int64_t i = seen / lanes<T> * lanes<T>; i < seen; ++i) sum += scores[i];
-      fill(scores, seen, padded_count);
+      const T sum = sum_lanes<T>(sums);
+      fill(scores, whole, padded_count);
       if (first_key > 0 && high > s.highs[row]) {
         const T shrink = std::exp(s.highs[row] - high);
         s.sums[row] *= shrink;

@@ -1,6 +1,8 @@
 #pragma once
 // 32-byte vectors of float or double, so that one kernel text serves both types.
 
+#include <immintrin.h>
+
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -56,11 +58,18 @@ inline Vector<T> broadcast(T x) {
   return x - Vector<T>{};
 }
 
+/// Lanes are taken in halves: the upper half with the lower, then quarters, then neighbours.
 template <class T>
 inline T sum_lanes(Vector<T> v) {
   for (int width = lanes<T> / 2; width > 0; width /= 2)
     for (int i = 0; i < width; ++i) v[i] += v[i + width];
   return v[0];
+}
+template <>
+inline float sum_lanes<float>(Vector<float> v) {
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
 template <class T>
 inline T max_lanes(Vector<T> v) {
@@ -68,14 +77,20 @@ inline T max_lanes(Vector<T> v) {
     for (int i = 0; i < width; ++i) v[i] = v[i] > v[i + width] ? v[i] : v[i + width];
   return v[0];
 }
+template <>
+inline float max_lanes<float>(Vector<float> v) {
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
 
 /// eˣ, within 2 ulp in float; below −87 it is zero, since subnormals are slow and count for nothing here.
 inline Vector<float> exponential(Vector<float> x) {
   typedef std::int32_t Integers __attribute__((vector_size(32)));
   const auto argument = x;
-  const auto low = broadcast(-87.0f), high = broadcast(88.0f);
-  x = x < low ? low : x;  // NaN stays as it is
-  x = x > high ? high : x;
+  const auto low = broadcast(-87.0f);
+  x = _mm256_max_ps(low, x);  // in this order NaN stays as it is
+  x = _mm256_min_ps(broadcast(88.0f), x);
   // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
   const auto shifter = broadcast(12582912.0f);
   const auto shifted = x * 1.44269504088896341f + shifter;
@@ -93,7 +108,7 @@ inline Vector<float> exponential(Vector<float> x) {
   exponent = (exponent << 23) + (127 << 23);
   Vector<float> power;
   std::memcpy(&power, &exponent, sizeof power);
-  return argument < low ? Vector<float>{} : p * power;
+  return _mm256_andnot_ps(_mm256_cmp_ps(argument, low, _CMP_LT_OQ), p * power);
 }
 inline Vector<double> exponential(Vector<double> x) {
   for (int i = 0; i < lanes<double>; ++i) x[i] = std::exp(x[i]);
