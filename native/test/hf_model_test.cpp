@@ -102,15 +102,24 @@ TEST_CASE_FIXTURE(Fixture, "What the engine cannot honour in config.json is refu
       {[](json& c) { c["model_type"] = "gpt2"; }, "model_type: 'gpt2' is not supported"},
       {[](json& c) { c.erase("model_type"); }, "model_type: the key is missing"},
       {[](json& c) { c["hidden_act"] = "gelu"; }, "hidden_act: 'gelu' is not supported"},
-      {[](json& c) { c["attention_bias"] = true; }, "attention_bias: biases are not supported"},
+      {[](json& c) { c["mlp_bias"] = true; }, "mlp_bias: biases in the MLP are not supported"},
+      {[](json& c) { c["attention_dropout"] = 0.1; }, "attention_dropout: dropout in attention"},
       {[](json& c) {
          c["rope_scaling"] = {{"rope_type", "llama3"}};
        },
-       "rope_scaling.rope_type: rotary embeddings scaled by 'llama3'"},
+       "rope_scaling.factor: the key is missing"},
       {[](json& c) {
-         c["rope_scaling"] = {{"type", "linear"}, {"factor", 2}};
+         c["rope_scaling"] = {{"type", "dynamic"}, {"factor", 2}};
        },
-       "rope_scaling.type: rotary embeddings scaled by 'linear'"},
+       "rope_scaling.type: rotary embeddings scaled by 'dynamic'"},
+      {[](json& c) {
+         c["rope_scaling"] = {{"type", "linear"}, {"factor", 0.5}};
+       },
+       "rope_scaling.factor: 0.5 is not at least 1"},
+      {[](json& c) {
+         c["rope_parameters"] = {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}};
+       },
+       "rope_parameters.partial_rotary_factor: rotary embeddings of a part"},
       {[](json& c) {
          c["rope_parameters"] = {{"rope_type", "yarn"}};
        },
@@ -278,7 +287,6 @@ TEST_CASE("Adapters of other kinds are refused by their key") {
       {{{"use_dora", true}}, "use_dora: is not supported"},
       {{{"bias", "all"}}, "bias: trained biases are not supported"},
       {{{"rank_pattern", {{"q_proj", 2}}}}, "rank_pattern: is not supported"},
-      {{{"modules_to_save", {"lm_head"}}}, "modules_to_save: is not supported"},
       {{{"init_lora_weights", "pissa_niter_16"}},
        "init_lora_weights: 'pissa_niter_16' changes the base weights"},
       {{{"alora_invocation_tokens", {1, 2}}}, "alora_invocation_tokens: is not supported"},

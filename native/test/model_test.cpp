@@ -2,197 +2,21 @@
 
 #include "engine/infer/generate.h"
 #include "engine/model/llama.h"
-#include "ops_fixture.h"
+#include "model_fixture.h"
+#include "refusal.h"
 
 using namespace ziptie;
 
-namespace {
-
-LlamaConfig small_config(bool tied) {
-  LlamaConfig config;
-  config.hidden_size = 12;
-  config.intermediate_size = 10;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 4;
-  config.num_key_value_heads = 2;
-  config.head_dim = 4;  // heads are wider together than the hidden state
-  config.vocab_size = 19;
-  config.max_position_embeddings = 64;
-  config.tie_word_embeddings = tied;
-  config.initializer_range = 0.3;
-  return config;
-}
-
-/// Large enough that work is cut into several tasks.
-LlamaConfig medium_config() {
-  LlamaConfig config = small_config(false);
-  config.hidden_size = 72;
-  config.intermediate_size = 172;
-  config.num_attention_heads = 6;
-  config.head_dim = 12;
-  config.vocab_size = 517;
-  config.max_position_embeddings = 512;
-  return config;
-}
-
-const std::vector<std::string> every_module{"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                            "gate_proj", "up_proj", "down_proj"};
-
-AdapterConfig adapter_of(std::vector<std::string> modules, double dropout = 0) {
-  return {.r = 3, .alpha = 5, .dropout = dropout, .target_modules = std::move(modules)};
-}
-
-/// Sequences with random tokens and a random mask.
-struct OwnedBatch {
-  std::vector<std::uint32_t> ids, offsets{0};
-  std::vector<std::uint8_t> mask;
-
-  OwnedBatch(std::initializer_list<std::uint32_t> lengths, std::uint32_t vocab, std::uint64_t seed) {
-    std::mt19937_64 random(seed);
-    for (const auto length : lengths) {
-      offsets.push_back(offsets.back() + length);
-      for (std::uint32_t t = 0; t < length; ++t) {
-        ids.push_back(std::uniform_int_distribution<std::uint32_t>(0, vocab - 1)(random));
-        mask.push_back(std::bernoulli_distribution(0.7)(random));
-      }
-    }
-  }
-  operator Batch() const { return {ids, mask, offsets}; }
-};
-
-Values read(Backend& backend, const Tensor& x) {
-  if (x.dtype == DType::f64) {
-    Values values(x.elements());
-    backend.copy_to_host(values.data(), x.data, values.size() * sizeof(double));
-    return values;
-  }
-  std::vector<float> narrow(x.elements());
-  backend.copy_to_host(narrow.data(), x.data, narrow.size() * sizeof(float));
-  return Values(narrow.begin(), narrow.end());
-}
-
-/// So that adapters do something: B is zero when fresh.
-void randomise_adapters(Llama& model, std::uint64_t seed) {
-  model.initialize_adapter(seed);
-  std::mt19937_64 random(seed);
-  for (Parameter& parameter : model.parameters()) {
-    if (!parameter.name.ends_with("lora_B.weight")) continue;
-    std::normal_distribution<double> normal(0, 0.3);
-    Values values(parameter.value.elements());
-    for (double& value : values) value = normal(random);
-    if (parameter.value.dtype == DType::f64) {
-      model.backend().copy_to_device(parameter.value.data, values.data(), values.size() * sizeof(double));
-    } else {
-      const std::vector<float> narrow(values.begin(), values.end());
-      model.backend().copy_to_device(parameter.value.data, narrow.data(), narrow.size() * sizeof(float));
-    }
-  }
-}
-
-/// Loss and every gradient after one pass with dropout.
-Values everything_after_a_pass(const std::optional<AdapterConfig>& adapter, int threads,
-                               const OwnedBatch& batch) {
-  const auto backend = make_cpu_backend(threads);
-  Llama model(medium_config(), {.adapter = adapter}, *backend);
-  model.initialize_base(3);
-  randomise_adapters(model, 4);
-  Values all{model.forward_backward(batch, 0.01, {5, 6, 7}).sum};
-  for (const Parameter& parameter : model.parameters())
-    if (parameter.gradient)
-      for (const double value : read(*backend, *parameter.gradient)) all.push_back(value);
-  return all;
-}
-
-void check_every_gradient(const LlamaConfig& config, const std::optional<AdapterConfig>& adapter) {
-  const unsigned seed = std::random_device{}();
-  CAPTURE(seed);
-  const auto backend = make_cpu_backend(1);  // thousands of passes, each too small to share
-  Llama model(config, {.adapter = adapter, .dtype = DType::f64}, *backend);
-  model.initialize_base(seed);
-  randomise_adapters(model, seed + 1);
-  OwnedBatch batch({5, 1, 7, 3}, static_cast<std::uint32_t>(config.vocab_size), seed + 2);
-  batch.mask[1] = 1;  // at least one token carries loss
-  const double scale = 0.5;
-  const StepKey key{seed, 1, 2};
-  model.forward_backward(batch, scale, key);
-  std::vector<Values> gradients;
-  std::size_t trainable = 0;
-  for (const Parameter& parameter : model.parameters()) {
-    gradients.push_back(parameter.gradient ? read(*backend, *parameter.gradient) : Values{});
-    trainable += parameter.gradient.has_value();
-  }
-  REQUIRE(trainable > 0);
-  for (std::size_t index = 0; index < gradients.size(); ++index) {
-    const Parameter& parameter = model.parameters()[index];
-    if (!parameter.gradient) continue;
-    const Values at = read(*backend, parameter.value);
-    Values numeric(at.size());
-    const auto write = [&](std::size_t i, double value) {
-      backend->copy_to_device(static_cast<double*>(parameter.value.data) + i, &value, sizeof value);
-    };
-    const auto loss_at = [&](std::size_t i, double value) {
-      write(i, value);
-      if (!adapter || adapter->dropout == 0) return model.forward(batch).sum;
-      return model.forward_backward(batch, 0, key).sum;  // a scale of 0 leaves the gradients alone
-    };
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      constexpr double step = 1e-5;
-      numeric[i] = scale * (loss_at(i, at[i] + step) - loss_at(i, at[i] - step)) / (2 * step);
-      write(i, at[i]);
-    }
-    CAPTURE(parameter.name);
-    CHECK(relative_error(gradients[index], numeric) < 1e-6);
-  }
-}
-
-}  // namespace
-
-TEST_CASE("every gradient of full training, untied and tied") {
-  check_every_gradient(small_config(false), std::nullopt);
-  check_every_gradient(small_config(true), std::nullopt);
-}
-
-TEST_CASE("every gradient of LoRA on all linear layers, on some, with rsLoRA, and with dropout") {
-  check_every_gradient(small_config(true), adapter_of(every_module));
-  AdapterConfig some = adapter_of({"v_proj", "up_proj"});
-  some.use_rslora = true;
-  check_every_gradient(small_config(false), some);
-  check_every_gradient(small_config(true), adapter_of(every_module, 0.4));
-}
-
-TEST_CASE("gradients of two micro-batches add up to those of both in one") {
-  const auto backend = make_cpu_backend(2);
-  const OwnedBatch both({9, 14, 30}, 19, 1);
-  const auto gradients_of = [&](bool apart) {
-    Llama model(small_config(true), {.dtype = DType::f64}, *backend);
-    model.initialize_base(2);
-    if (apart) {
-      const std::uint32_t first[] = {0, 9, 23}, second[] = {0, 30};
-      const std::span<const std::uint32_t> ids(both.ids);
-      const std::span<const std::uint8_t> mask(both.mask);
-      model.forward_backward({ids.first(23), mask.first(23), first}, 0.1, {});
-      model.forward_backward({ids.subspan(23), mask.subspan(23), second}, 0.1, {});
-    } else {
-      model.forward_backward(both, 0.1, {});
-    }
-    Values all;
-    for (const Parameter& parameter : model.parameters())
-      for (const double value : read(*backend, *parameter.gradient)) all.push_back(value);
-    return all;
-  };
-  CHECK(relative_error(gradients_of(true), gradients_of(false)) < 1e-12);
-}
-
 TEST_CASE("one, two and three threads, and a second run, give the same bits") {
   const OwnedBatch batch({1, 300, 77, 260}, 517, 8);
-  for (const std::optional<AdapterConfig>& adapter :
-       {std::optional<AdapterConfig>{}, std::optional(adapter_of(every_module)),
-        std::optional(adapter_of(every_module, 0.1))}) {
-    const Values once = everything_after_a_pass(adapter, 2, batch);
+  for (const ModelOptions& options :
+       {ModelOptions{}, ModelOptions{.adapter = adapter_of(everywhere)},
+        ModelOptions{.adapter = adapter_of(everywhere, 0.1), .recompute = Recompute::full}}) {
+    const Values once = everything_after_a_pass(options, 2, batch);
     CHECK(std::isfinite(once[0]));
-    CHECK(once == everything_after_a_pass(adapter, 2, batch));
-    CHECK(once == everything_after_a_pass(adapter, 1, batch));
-    CHECK(once == everything_after_a_pass(adapter, 3, batch));
+    CHECK(once == everything_after_a_pass(options, 2, batch));
+    CHECK(once == everything_after_a_pass(options, 1, batch));
+    CHECK(once == everything_after_a_pass(options, 3, batch));
   }
 }
 
@@ -266,7 +90,7 @@ TEST_CASE("dropout follows its key, and evaluation has none") {
 
 TEST_CASE("decoding through the cache gives the logits of the whole sequence") {
   const auto backend = make_cpu_backend(2);
-  Llama model(medium_config(), {.adapter = adapter_of(every_module)}, *backend);
+  Llama model(medium_config(), {.adapter = adapter_of(everywhere), .train = false}, *backend);
   model.initialize_base(1);
   randomise_adapters(model, 2);
   const OwnedBatch batch({90}, 517, 3);
@@ -320,8 +144,8 @@ TEST_CASE("initial weights are those of HF and PEFT in distribution, and follow 
   const auto backend = make_cpu_backend(2);
   LlamaConfig config = medium_config();
   config.initializer_range = 0.02;
-  Llama model(config, {.adapter = adapter_of(every_module)}, *backend),
-      same(config, {.adapter = adapter_of(every_module)}, *backend);
+  const ModelOptions options{.adapter = adapter_of(everywhere)};
+  Llama model(config, options, *backend), same(config, options, *backend);
   model.initialize_base(1);
   same.initialize_base(1);
   model.initialize_adapter(7);
@@ -336,12 +160,14 @@ TEST_CASE("initial weights are those of HF and PEFT in distribution, and follow 
     if (parameter.name.ends_with("norm.weight")) {
       CHECK(std::all_of(values.begin(), values.end(), [](double value) { return value == 1; }));
       CHECK(!parameter.decays);
-    } else if (parameter.name.ends_with("lora_B.weight")) {
+    } else if (parameter.name.ends_with("lora_B.weight") || parameter.name.ends_with("lora_embedding_A")) {
       CHECK(deviation == 0);
     } else if (parameter.name.ends_with("lora_A.weight")) {
       const double bound = 1 / std::sqrt(double(parameter.value.shape[1]));
       CHECK(std::all_of(values.begin(), values.end(), [&](double value) { return std::abs(value) < bound; }));
       CHECK(std::abs(deviation / (bound / std::sqrt(3.0)) - 1) < 5 / std::sqrt(n));
+    } else if (parameter.name.ends_with("lora_embedding_B")) {
+      CHECK(std::abs(deviation - 1) < 5 / std::sqrt(2 * n));
     } else {
       CHECK(std::abs(deviation / 0.02 - 1) < 5 / std::sqrt(2 * n));
       CHECK(std::abs(backend->sum(parameter.value) / n) < 5 * 0.02 / std::sqrt(n));
@@ -365,10 +191,35 @@ TEST_CASE("what cannot be is refused by name") {
   config.head_dim = 0;
   CHECK_THROWS_WITH_AS(Llama(config, ModelOptions{}, *backend), "head_dim: 0 is not between 1 and 4194304",
                        std::invalid_argument);
-  CHECK_THROWS_AS(Llama(small_config(true), {.adapter = adapter_of({"w_proj"})}, *backend),
-                  std::invalid_argument);
-  CHECK_THROWS_AS(Llama(small_config(true), {.adapter = adapter_of(every_module, 1)}, *backend),
-                  std::invalid_argument);
+  const auto refused = [&](const LlamaConfig& of, const ModelOptions& options) {
+    return refusal([&] { Llama model(of, options, *backend); });
+  };
+  const LlamaConfig good = small_config(true);
+  CHECK(refused(good, {.adapter = adapter_of({"w_proj"})}) ==
+        "target_modules: w_proj names no linear layer or embedding of the model");
+  CHECK(refused(good, {.adapter = adapter_of({"proj"})}).starts_with("target_modules: proj names no linear"));
+  CHECK(refused(good, {.adapter = adapter_of({})}) == "target_modules: names no module");
+  CHECK(refused(good, {.adapter = adapter_of(every_module, 1)}) == "dropout: 1 is not in [0, 1)");
+  AdapterConfig saved = adapter_of({"q_proj", "embed_tokens"});
+  saved.modules_to_save = {"q_proj"};
+  CHECK(refused(good, {.adapter = saved}).starts_with("modules_to_save: q_proj names no embedding"));
+  saved.modules_to_save = {"lm_head"};
+  CHECK(refused(good, {.adapter = saved})
+            .starts_with("modules_to_save: model.embed_tokens is named by target_modules, too"));
+  CHECK(refused(small_config(false), {.adapter = saved}).empty());
+  saved.target_modules = {"q_proj"};
+  saved.ensure_weight_tying = false;
+  CHECK(refused(good, {.adapter = saved}).starts_with("modules_to_save: without ensure_weight_tying"));
+  CHECK(
+      refused(good, {.quantization = Quantization{}}).starts_with("quantization: quantised weights cannot"));
+  CHECK(refused(good, {.frozen_dtype = DType::f16}).starts_with("frozen_dtype: frozen weights are held"));
+  config = good;
+  config.model_type = ModelType::mistral;
+  config.attention_bias = true;
+  CHECK(refused(config, {}) == "attention_bias: a mistral has no biases");
+  config = good;
+  config.rope_scaling = RopeScaling{RopeScaling::Type::llama3, 8, 4, 4, 64};
+  CHECK(refused(config, {}) == "rope_scaling.high_freq_factor: 4 is not above low_freq_factor, 4");
 
   Llama model(small_config(true), {}, *backend);
   OwnedBatch batch({4, 3}, 19, 1);
@@ -381,4 +232,22 @@ TEST_CASE("what cannot be is refused by name") {
   batch.offsets[1] = 4;
   batch.mask.pop_back();
   CHECK_THROWS_AS(model.forward(batch), std::invalid_argument);
+}
+
+TEST_CASE("a sequence beyond the sliding window is refused, in training and in generation") {
+  const auto backend = make_cpu_backend(1);
+  LlamaConfig config = small_config(true);
+  config.model_type = ModelType::mistral;
+  config.sliding_window = 6;
+  Llama model(config, {}, *backend);
+  CHECK(model.forward(OwnedBatch({6, 3, 6}, 19, 1)).tokens > 0);
+  const OwnedBatch longer({3, 7}, 19, 1);
+  CHECK(
+      refusal([&] {
+        model.forward(longer);
+      }).starts_with("a sequence has 7 tokens, but this model attends to the last 6 alone (sliding_window)"));
+  KvCache cache = model.make_cache(10);
+  const std::span<const std::uint32_t> ids(longer.ids);
+  model.decode(ids.first(6), cache);
+  CHECK_THROWS_AS(model.decode(ids.subspan(6, 1), cache), std::invalid_argument);
 }

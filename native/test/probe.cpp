@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 #include <limits>
+#include <map>
 
 #include "engine/data/token_dataset.h"
 #include "engine/io/hf_model.h"
@@ -18,6 +19,12 @@ namespace fs = std::filesystem;
 struct LogitsArguments {
   fs::path model, adapter, shard, output;
   bool gradients = false;
+  Recompute recompute = Recompute::none;
+};
+
+struct RewriteArguments {
+  fs::path model, adapter, output;
+  bool fresh = false;
 };
 
 template <class T>
@@ -34,7 +41,7 @@ void write_logits(const LogitsArguments& arguments) {
   const HfModel files(arguments.model);
   std::optional<AdapterConfig> adapter;
   if (!arguments.adapter.empty()) adapter = read_adapter_config(arguments.adapter);
-  Llama model(files.config(), {.adapter = adapter}, backend);
+  Llama model(files.config(), {.adapter = adapter, .recompute = arguments.recompute}, backend);
   files.load_into(model);
   if (adapter) load_adapter(arguments.adapter, model);
 
@@ -76,6 +83,22 @@ void write_initial_adapter(const fs::path& plan_path, const fs::path& output) {
   write_adapter(output, *model, plan.adapter.value(), plan.model_path.string());
 }
 
+/// Reads an adapter and writes it again; with `fresh` as it would be before training.
+void rewrite_adapter(const RewriteArguments& arguments) {
+  const auto chosen = choose_backend(Device::cpu, 0);
+  const HfModel files(arguments.model);
+  const AdapterConfig adapter = read_adapter_config(arguments.adapter);
+  Llama model(files.config(), {.adapter = adapter}, *chosen.backend);
+  files.load_into(model);
+  if (arguments.fresh) {
+    model.initialize_adapter(1);
+  } else {
+    load_adapter(arguments.adapter, model);
+  }
+  fs::create_directories(arguments.output);
+  write_adapter(arguments.output, model, adapter, arguments.model.string());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -88,6 +111,15 @@ int main(int argc, char** argv) {
   logits_command->add_option("--shard", logits.shard)->required();
   logits_command->add_option("--output", logits.output)->required();
   logits_command->add_flag("--gradients", logits.gradients);
+  const std::map<std::string, Recompute> recompute = {
+      {"none", Recompute::none}, {"selective", Recompute::selective}, {"full", Recompute::full}};
+  logits_command->add_option("--recompute", logits.recompute)->transform(CLI::CheckedTransformer(recompute));
+  RewriteArguments rewrite;
+  auto* rewrite_command = app.add_subcommand("rewrite-adapter", "An adapter, read and written");
+  rewrite_command->add_option("--model", rewrite.model)->required();
+  rewrite_command->add_option("--adapter", rewrite.adapter)->required();
+  rewrite_command->add_option("--output", rewrite.output)->required();
+  rewrite_command->add_flag("--fresh", rewrite.fresh);
   fs::path plan, output;
   auto* adapter_command = app.add_subcommand("initial-adapter", "The adapter that a plan starts from");
   adapter_command->add_option("--plan", plan)->required();
@@ -95,6 +127,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     if (*logits_command) write_logits(logits);
+    if (*rewrite_command) rewrite_adapter(rewrite);
     if (*adapter_command) write_initial_adapter(plan, output);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 # Models this small are slower on more threads, and very slow on a busy machine.
 torch.set_num_threads(1)
@@ -103,6 +103,14 @@ def run_engine(*arguments: str) -> subprocess.CompletedProcess:
 def run_probe(*arguments: str) -> None:
     done = subprocess.run([str(PROBE), *arguments], capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(map(str, done.args))}\n{done.stderr[-4000:]}"
+
+
+def probe_logits(model: Path, rows, scratch: Path, *extra: str) -> dict[str, numpy.ndarray]:
+    """Logits and loss of `rows`, and gradients where `--gradients` is asked for, by the engine."""
+    shard, output = scratch / "rows.safetensors", scratch / "probe.safetensors"
+    write_shard(shard, rows)
+    run_probe("logits", "--model", str(model), "--shard", str(shard), "--output", str(output), *extra)
+    return load_file(str(output))
 
 
 def events(output: Path, name: str) -> list[dict]:

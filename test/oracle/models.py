@@ -4,11 +4,47 @@ from pathlib import Path
 
 import numpy
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+FAMILIES = {
+    "llama": (LlamaConfig, LlamaForCausalLM),
+    "mistral": (MistralConfig, MistralForCausalLM),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+}
+
+# Its bounds lie within the wavelengths of a 16-wide head, so that every branch of the formula is taken.
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+
+# What makes models differ: name → family and settings of a random model.
+SHAPES = {
+    "llama, untied": ("llama", {}),
+    "llama, tied": ("llama", {"tie_word_embeddings": True}),
+    "llama, one key head": ("llama", {"num_key_value_heads": 1}),
+    "llama, rope scaled as llama3": ("llama", {"rope_scaling": LLAMA3_ROPE}),
+    "llama, rope scaled linearly": ("llama", {"rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
+    "llama, biased, wide heads": ("llama", {"attention_bias": True, "head_dim": 24}),
+    "mistral": ("mistral", {"sliding_window": 64, "head_dim": 24}),
+    "qwen2, tied": ("qwen2", {"tie_word_embeddings": True}),
+    "qwen2, untied": ("qwen2", {}),
+}
 
 
-def random_llama(directory: Path, *, tied: bool, kv_heads: int, seed: int, **changes) -> LlamaForCausalLM:
-    """A two-layer Llama with random weights, saved as an HF directory."""
+def random_model(directory: Path, family: str = "llama", *, seed: int, **changes) -> PreTrainedModel:
+    """A two-layer model with random weights, biases and norms among them, saved as an HF directory."""
     torch.manual_seed(seed)
     settings = dict(
         vocab_size=320,
@@ -16,17 +52,39 @@ def random_llama(directory: Path, *, tied: bool, kv_heads: int, seed: int, **cha
         intermediate_size=112,
         num_hidden_layers=2,
         num_attention_heads=4,
-        num_key_value_heads=kv_heads,
+        num_key_value_heads=2,
         max_position_embeddings=256,
-        tie_word_embeddings=tied,
+        tie_word_embeddings=False,
         initializer_range=0.15,
         bos_token_id=1,
         eos_token_id=2,
     )
     settings.update(changes)
-    model = LlamaForCausalLM(LlamaConfig(**settings)).float().eval()
+    config_class, model_class = FAMILIES[family]
+    model = model_class(config_class(**settings)).float().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".bias"):
+                parameter.normal_(0, 0.3)
+            elif name.endswith("norm.weight"):
+                parameter.normal_(1, 0.1)
     model.save_pretrained(directory)
     return model
+
+
+def random_llama(directory: Path, *, tied: bool, kv_heads: int, seed: int, **changes) -> PreTrainedModel:
+    return random_model(
+        directory, seed=seed, tie_word_embeddings=tied, num_key_value_heads=kv_heads, **changes
+    )
+
+
+def randomise_trained(model, seed: int) -> None:
+    """Every trained tensor away from where it starts, so that nothing is right by being zero."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=random), alpha=0.1)
 
 
 def random_rows(count: int, vocabulary: int, seed: int, longest: int = 48) -> list[tuple[list[int], list[int]]]:

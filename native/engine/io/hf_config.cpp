@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <set>
 
 #include "engine/io/bitsandbytes.h"
@@ -11,39 +12,116 @@
 namespace ziptie {
 namespace {
 
+struct Family {
+  std::string_view model_type, architecture;
+  ModelType type;
+};
+constexpr Family families[] = {{"llama", "LlamaForCausalLM", ModelType::llama},
+                               {"mistral", "MistralForCausalLM", ModelType::mistral},
+                               {"qwen2", "Qwen2ForCausalLM", ModelType::qwen2}};
+
+ModelType read_model_type(JsonObject& config) {
+  const auto type = config.string("model_type");
+  for (const Family& family : families)
+    if (type == family.model_type) return family.type;
+  config.refuse("model_type",
+                fmt::format("'{}' is not supported; the engine trains models of type 'llama', 'mistral' and "
+                            "'qwen2'",
+                            type));
+}
+
 void refuse_unsupported(JsonObject& config) {
-  if (const auto type = config.string("model_type"); type != "llama") {
-    config.refuse("model_type",
-                  fmt::format("'{}' is not supported; the engine trains models of type 'llama'", type));
-  }
   if (config.has_value("hidden_act")) {
     if (const auto act = config.string("hidden_act"); act != "silu") {
       config.refuse("hidden_act", fmt::format("'{}' is not supported; the engine knows 'silu'", act));
     }
   }
-  for (const char* bias : {"attention_bias", "mlp_bias"}) {
-    if (config.has_value(bias) && config.boolean(bias)) config.refuse(bias, "biases are not supported");
-  }
+  if (config.has_value("mlp_bias") && config.boolean("mlp_bias"))
+    config.refuse("mlp_bias", "biases in the MLP are not supported");
+  if (config.has_value("attention_dropout") && config.number("attention_dropout") != 0)
+    config.refuse("attention_dropout", "dropout in attention is not supported");
   if (config.has_value("quantization_config")) {
     check_quantization_config(config.object("quantization_config"));
   }
 }
 
-/// `rope_theta` and `rope_scaling` of transformers 4, `rope_parameters` of transformers 5.
-double read_rope_theta(JsonObject& config) {
-  double theta = config.has_value("rope_theta") ? config.number("rope_theta") : 10000.0;
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    if (!config.has_value(key)) continue;
-    JsonObject rope = config.object(key);
-    for (const char* type_key : {"rope_type", "type"}) {
-      if (!rope.has_value(type_key)) continue;
-      if (const auto type = rope.string(type_key); type != "default") {
-        rope.refuse(type_key, fmt::format("rotary embeddings scaled by '{}' are not supported", type));
-      }
-    }
-    if (rope.has_value("rope_theta")) theta = rope.number("rope_theta");
+/// The type of `rope_scaling` or `rope_parameters`, `default` when it names none.
+std::string read_rope_type(JsonObject& rope) {
+  for (const char* key : {"rope_type", "type"}) {
+    if (!rope.has_value(key)) continue;
+    const auto type = rope.string(key);
+    if (type != "default" && type != "linear" && type != "llama3")
+      rope.refuse(key, fmt::format("rotary embeddings scaled by '{}' are not supported; the engine knows "
+                                   "'default', 'linear' and 'llama3'",
+                                   type));
+    return type;
   }
-  return theta;
+  return "default";
+}
+
+/// `rope_theta` and `rope_scaling` of transformers 4, `rope_parameters` of transformers 5.
+void read_rope(JsonObject& json, LlamaConfig& config) {
+  if (json.has_value("rope_theta")) config.rope_theta = json.number("rope_theta");
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!json.has_value(key)) continue;
+    JsonObject rope = json.object(key);
+    const auto type = read_rope_type(rope);
+    if (rope.has_value("rope_theta")) config.rope_theta = rope.number("rope_theta");
+    if (rope.has_value("partial_rotary_factor") && rope.number("partial_rotary_factor") != 1)
+      rope.refuse("partial_rotary_factor", "rotary embeddings of a part of the head are not supported");
+    if (type == "default") continue;
+    RopeScaling scaling;
+    scaling.factor = rope.number("factor");
+    if (type == "llama3") {
+      scaling.type = RopeScaling::Type::llama3;
+      scaling.low_freq_factor = rope.number("low_freq_factor");
+      scaling.high_freq_factor = rope.number("high_freq_factor");
+      scaling.original_max_position_embeddings = rope.has_value("original_max_position_embeddings")
+                                                     ? rope.integer("original_max_position_embeddings", 1)
+                                                     : config.max_position_embeddings;
+    }
+    config.rope_scaling = scaling;
+  }
+}
+
+/// How far back a layer attends, where one does not attend to everything.
+std::optional<std::int64_t> read_sliding_window(JsonObject& json, const LlamaConfig& config) {
+  if (config.model_type == ModelType::llama) return std::nullopt;
+  const bool named = json.has("sliding_window");
+  if (config.model_type == ModelType::mistral) {
+    if (!named) return 4096;  // what transformers takes a config without the key for
+    if (!json.has_value("sliding_window")) return std::nullopt;
+    return json.integer("sliding_window", 1);
+  }
+  if (!json.has_value("use_sliding_window") || !json.boolean("use_sliding_window")) return std::nullopt;
+  if (named && !json.has_value("sliding_window")) return std::nullopt;
+  const std::int64_t window = named ? json.integer("sliding_window", 1) : 4096;
+  if (json.has_value("layer_types")) {
+    const auto types = json.strings("layer_types");
+    return std::ranges::find(types, "sliding_attention") != types.end() ? std::optional(window)
+                                                                        : std::nullopt;
+  }
+  const std::int64_t first = json.has_value("max_window_layers") ? json.integer("max_window_layers", 0) : 28;
+  return first < config.num_hidden_layers ? std::optional(window) : std::nullopt;
+}
+
+std::int64_t read_key_value_heads(JsonObject& json, const LlamaConfig& config) {
+  if (json.has_value("num_key_value_heads")) return json.integer("num_key_value_heads", 1);
+  // What transformers takes a config without the key for.
+  if (!json.has("num_key_value_heads") && config.model_type == ModelType::mistral) return 8;
+  if (!json.has("num_key_value_heads") && config.model_type == ModelType::qwen2) return 32;
+  return config.num_attention_heads;
+}
+
+nlohmann::json rope_scaling_json(const std::optional<RopeScaling>& scaling) {
+  if (!scaling) return nullptr;
+  if (scaling->type == RopeScaling::Type::linear)
+    return {{"rope_type", "linear"}, {"type", "linear"}, {"factor", scaling->factor}};
+  return {{"rope_type", "llama3"},
+          {"factor", scaling->factor},
+          {"low_freq_factor", scaling->low_freq_factor},
+          {"high_freq_factor", scaling->high_freq_factor},
+          {"original_max_position_embeddings", scaling->original_max_position_embeddings}};
 }
 
 /// A token's id; models with several end tokens name them in a list, of which the first is the main one.
@@ -67,22 +145,25 @@ LlamaConfig read_hf_config(const std::filesystem::path& directory) {
   }
   const auto text = read_json(path);
   JsonObject json(text, path.string());
-  refuse_unsupported(json);
-
   LlamaConfig config;
+  config.model_type = read_model_type(json);
+  refuse_unsupported(json);
   config.hidden_size = json.integer("hidden_size", 1);
   config.intermediate_size = json.integer("intermediate_size", 1);
   config.num_hidden_layers = json.integer("num_hidden_layers", 1);
   config.num_attention_heads = json.integer("num_attention_heads", 1);
-  config.num_key_value_heads = json.has_value("num_key_value_heads") ? json.integer("num_key_value_heads", 1)
-                                                                     : config.num_attention_heads;
+  config.num_key_value_heads = read_key_value_heads(json, config);
   config.head_dim = json.has_value("head_dim") ? json.integer("head_dim", 1)
                                                : config.hidden_size / config.num_attention_heads;
   config.vocab_size = json.integer("vocab_size", 1);
   config.max_position_embeddings =
       json.has_value("max_position_embeddings") ? json.integer("max_position_embeddings", 1) : 2048;
   config.rms_norm_eps = json.has_value("rms_norm_eps") ? json.number("rms_norm_eps") : 1e-6;
-  config.rope_theta = read_rope_theta(json);
+  read_rope(json, config);
+  config.attention_bias = config.model_type == ModelType::qwen2 ||
+                          (config.model_type == ModelType::llama && json.has_value("attention_bias") &&
+                           json.boolean("attention_bias"));
+  config.sliding_window = read_sliding_window(json, config);
   config.tie_word_embeddings = json.has_value("tie_word_embeddings") && json.boolean("tie_word_embeddings");
   config.initializer_range = json.has_value("initializer_range") ? json.number("initializer_range") : 0.02;
   config.bos_token_id = read_token_id(json, "bos_token_id");
@@ -119,28 +200,43 @@ nlohmann::json hf_config_json(const LlamaConfig& config) {
   const auto token = [](const std::optional<std::int64_t>& id) {
     return id ? nlohmann::json(*id) : nlohmann::json();
   };
-  return {{"architectures", {"LlamaForCausalLM"}},
-          {"model_type", "llama"},
-          {"hidden_size", config.hidden_size},
-          {"intermediate_size", config.intermediate_size},
-          {"num_hidden_layers", config.num_hidden_layers},
-          {"num_attention_heads", config.num_attention_heads},
-          {"num_key_value_heads", config.num_key_value_heads},
-          {"head_dim", config.head_dim},
-          {"vocab_size", config.vocab_size},
-          {"max_position_embeddings", config.max_position_embeddings},
-          {"rms_norm_eps", config.rms_norm_eps},
-          {"rope_theta", config.rope_theta},
-          {"rope_scaling", nullptr},
-          {"tie_word_embeddings", config.tie_word_embeddings},
-          {"initializer_range", config.initializer_range},
-          {"bos_token_id", token(config.bos_token_id)},
-          {"eos_token_id", token(config.eos_token_id)},
-          {"hidden_act", "silu"},
-          {"attention_bias", false},
-          {"mlp_bias", false},
-          {"torch_dtype", "float32"},
-          {"use_cache", true}};
+  const Family& family = *std::ranges::find(families, config.model_type, &Family::type);
+  nlohmann::json json = {{"architectures", {family.architecture}},
+                         {"model_type", family.model_type},
+                         {"hidden_size", config.hidden_size},
+                         {"intermediate_size", config.intermediate_size},
+                         {"num_hidden_layers", config.num_hidden_layers},
+                         {"num_attention_heads", config.num_attention_heads},
+                         {"num_key_value_heads", config.num_key_value_heads},
+                         {"head_dim", config.head_dim},
+                         {"vocab_size", config.vocab_size},
+                         {"max_position_embeddings", config.max_position_embeddings},
+                         {"rms_norm_eps", config.rms_norm_eps},
+                         {"rope_theta", config.rope_theta},
+                         {"rope_scaling", rope_scaling_json(config.rope_scaling)},
+                         {"tie_word_embeddings", config.tie_word_embeddings},
+                         {"initializer_range", config.initializer_range},
+                         {"bos_token_id", token(config.bos_token_id)},
+                         {"eos_token_id", token(config.eos_token_id)},
+                         {"hidden_act", "silu"},
+                         {"torch_dtype", "float32"},
+                         {"use_cache", true}};
+  const nlohmann::json window =
+      config.sliding_window ? nlohmann::json(*config.sliding_window) : nlohmann::json();
+  switch (config.model_type) {
+    case ModelType::llama:
+      json["attention_bias"] = config.attention_bias;
+      json["mlp_bias"] = false;
+      break;
+    case ModelType::mistral:
+      json["sliding_window"] = window;
+      break;
+    case ModelType::qwen2:
+      json["use_sliding_window"] = config.sliding_window.has_value();
+      json["sliding_window"] = window;
+      json["max_window_layers"] = config.sliding_window ? 0 : config.num_hidden_layers;
+  }
+  return json;
 }
 
 std::vector<WeightShape> weight_shapes(const LlamaConfig& config) {
@@ -149,13 +245,16 @@ std::vector<WeightShape> weight_shapes(const LlamaConfig& config) {
   const std::int64_t key_value = config.num_key_value_heads * config.head_dim;
   std::vector<WeightShape> shapes = {{"model.embed_tokens.weight", {config.vocab_size, hidden}}};
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    const auto add = [&](const char* name, std::vector<std::int64_t> shape) {
-      shapes.push_back({fmt::format("model.layers.{}.{}.weight", layer, name), std::move(shape)});
+    const auto add = [&](const char* name, std::vector<std::int64_t> shape, bool biased = false) {
+      const auto module = fmt::format("model.layers.{}.{}", layer, name);
+      const std::int64_t out = shape[0];
+      shapes.push_back({module + ".weight", std::move(shape)});
+      if (biased) shapes.push_back({module + ".bias", {out}});
     };
-    add("self_attn.q_proj", {query, hidden});
-    add("self_attn.k_proj", {key_value, hidden});
-    add("self_attn.v_proj", {key_value, hidden});
-    add("self_attn.o_proj", {hidden, query});
+    add("self_attn.q_proj", {query, hidden}, config.attention_bias);
+    add("self_attn.k_proj", {key_value, hidden}, config.attention_bias);
+    add("self_attn.v_proj", {key_value, hidden}, config.attention_bias);
+    add("self_attn.o_proj", {hidden, query}, config.output_bias());
     add("mlp.gate_proj", {intermediate, hidden});
     add("mlp.up_proj", {intermediate, hidden});
     add("mlp.down_proj", {hidden, intermediate});

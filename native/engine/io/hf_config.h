@@ -11,9 +11,8 @@
 namespace ziptie {
 
 /// Reads `DIRECTORY/config.json`, in the keys of transformers 4 and 5.
-/// @throws FileError naming the key that the engine cannot honour: another architecture, scaled rotary
-/// embeddings,
-///         biases, quantised weights, another activation
+/// @throws FileError naming the key that the engine cannot honour: another architecture or activation, rotary
+///         embeddings scaled in another way than linear or llama3, biases in the MLP
 LlamaConfig read_hf_config(const std::filesystem::path& directory);
 
 /// What `config.json` says of `config`, with float32 weights.

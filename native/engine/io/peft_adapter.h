@@ -11,11 +11,14 @@ namespace ziptie {
 /// Reads `DIRECTORY/adapter_config.json`. @throws FileError naming the key that the engine cannot honour
 AdapterConfig read_adapter_config(const std::filesystem::path& directory);
 
-/// Reads the LoRA tensors of `directory` into `model`, which has an adapter of that configuration.
-/// @throws FileError naming the tensor: missing, left over, of another shape, not finite
+/// Reads the tensors of `directory` into `model`, which has an adapter of that configuration: LoRA, saved
+/// modules, and the base weights that PEFT writes below an adapted embedding or head.
+/// @throws FileError naming the tensor: missing, left over, of another shape, not finite; in a tied model
+///         different at its two ends
 void load_adapter(const std::filesystem::path& directory, Llama& model);
 
-/// Writes the adapter of `model` into the existing directory `directory`; `base_model` is what PEFT is told
+/// Writes what is trained of `model` into the existing directory `directory`, a tied adapter at both ends, as
+/// PEFT does; `base_model` is what PEFT is told
 /// to apply it to, a path or empty. @throws FileError
 void write_adapter(const std::filesystem::path& directory, Llama& model, const AdapterConfig& config,
                    const std::string& base_model);

@@ -41,10 +41,10 @@ void check_each_names_one(const char* key, const std::vector<std::string>& names
 
 void check_adapter(const LlamaConfig& config, const ModelOptions& options) {
   const AdapterConfig& adapter = *options.adapter;
-  if (adapter.r <= 0 || adapter.r > 1 << 20)
-    throw std::invalid_argument("r: " + std::to_string(adapter.r) + " is not between 1 and 1048576");
+  if (adapter.r < 1 || adapter.r > 1 << 20)
+    throw std::invalid_argument(fmt::format("r: {} is not between 1 and {}", adapter.r, 1 << 20));
   if (!(adapter.dropout >= 0 && adapter.dropout < 1))
-    throw std::invalid_argument("dropout: " + std::to_string(adapter.dropout) + " is not in [0, 1)");
+    throw std::invalid_argument(fmt::format("dropout: {} is not in [0, 1)", adapter.dropout));
   if (adapter.target_modules.empty() && adapter.modules_to_save.empty())
     throw std::invalid_argument("target_modules: names no module");
   const std::vector<std::string> adaptable = adaptable_modules(config), savable = savable_modules(config);

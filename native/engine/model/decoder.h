@@ -48,9 +48,10 @@ class Decoder {
   ///   full        H + r_down                                             H + 2Q + 2K + h + 2I + r_qkv + r_o
   ///                                                                      + r_gate_up
   ///
-  /// A training pass further takes 3H per token and 2H + 1 per supervised token, and, whichever is larger,
-  /// 3H + I in the forward or 2H + max(4I, 2Q + 2K) in the backward pass; 8 bytes per token and per
-  /// supervised token; a multiple of 64 bytes for each tensor. The backend's own workspace comes on top.
+  /// A training pass further takes 2H per token and, whichever is larger, 3H + I per token in the forward
+  /// pass, or in the backward pass 3H + max(4I, 2Q + 2K) per token and 2H + 1 per supervised token; besides 8
+  /// bytes per token and per supervised token, 4 per sequence and one. Every tensor is rounded up to 64
+  /// bytes. The backend's own workspace comes on top.
   std::vector<LayerActivations> take_activations(std::int64_t tokens);
 
   /// `kept` has one entry per layer, or one for all where nothing is kept. With a cache, the batch is one

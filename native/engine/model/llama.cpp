@@ -110,6 +110,8 @@ Loss Llama::forward_backward(const Batch& batch, double scale, const StepKey& ke
   return state_->run(batch, scale, {adapter ? adapter->dropout : 0, dropout_key(key)}, true);
 }
 
+std::size_t Llama::workspace_bytes() const { return state_->arena.peak(); }
+
 std::vector<float> Llama::logits(const Batch& batch) {
   State& state = *state_;
   state.arena.reset();

@@ -62,6 +62,10 @@ class Llama {
   Loss forward(const Batch& batch);
   /// Adds d(sum of losses · scale)/d(parameter) to every gradient; dropout from `key`.
   Loss forward_backward(const Batch& batch, double scale, const StepKey& key);
+  /// The most memory that a pass has taken so far besides weights and gradients; the backend's own is not
+  /// counted.
+  std::size_t workspace_bytes() const;
+
   /// Logits [tokens, vocab_size] in host memory, f32; for tests, scoring and generation.
   std::vector<float> logits(const Batch& batch);
   /// A cache for one sequence of up to `capacity` tokens.
