@@ -59,13 +59,13 @@ export function readSentencePieceModel(bytes: Uint8Array, path: string): Sentenc
   };
   if (bytes.length === 0) throw new TokenizerError("malformed", path, `${path} is empty.`);
   const pieces: Piece[] = [];
-  let trainer: Record<number, number> = { ...trainerDefaults };
+  let trainer: Record<number, number> | undefined;
   let normalizer: Record<number, number> = { ...normalizerDefaults };
   let charsmap: Uint8Array = new Uint8Array(0);
   try {
     eachField(bytes, (field, reader) => {
       if (field === 1) pieces.push(readPiece(reader.bytes()));
-      else if (field === 2) trainer = numbersOf(reader.bytes(), trainer);
+      else if (field === 2) trainer = numbersOf(reader.bytes(), trainerDefaults);
       else if (field === 3) {
         const spec = reader.bytes();
         normalizer = numbersOf(spec, normalizer);
@@ -78,6 +78,8 @@ export function readSentencePieceModel(bytes: Uint8Array, path: string): Sentenc
       `it is cut off or another kind of file (${error instanceof Error ? error.message : error})`,
     );
   }
+  // Without it, a file that is cut off between two pieces would look like one of unigram.
+  if (!trainer) return malformed("it has no `trainer_spec`, which stands after the pieces: it is cut off");
   const algorithm = algorithms[trainer[3] as number];
   if (algorithm !== "unigram" && algorithm !== "BPE") {
     const what = algorithm === undefined ? `an unknown kind (${trainer[3]})` : `of ${algorithm}s`;
