@@ -12,6 +12,7 @@ import { registerStop } from "./stop";
 import { registerTokenize } from "./tokenize";
 import { registerTrain } from "./train";
 import { registerTrainingJob } from "./training-job";
+import { registerZipTie } from "./zip-tie";
 
 /** The version in the `package.json` that this program came with: beside `dist/`, or two folders above the sources. */
 function packageVersion(): string {
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     registerStop,
     registerExport,
     registerRuns,
+    registerZipTie,
     registerTrainingJob,
   ]) {
     register(program);
