@@ -203,8 +203,31 @@ describe("ziptie tokenize", () => {
     expect(status).toBe(1);
   });
 
+  it("prints ids and spans of every text of a batch, a line each", async () => {
+    const batch = write("batch.jsonl", '"你😀"\n""\n"\\ud83d"\n');
+    const { stdout } = await tokenize("--tokenizer", tokenizer, "--batch", batch);
+    const results = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).results[0]);
+    expect(results.map((result) => result.tokenizer)).toEqual([tokenizer, tokenizer, tokenizer]);
+    expect(results[0].spans.slice(0, 4)).toEqual([0, 1, 1, 3]);
+    expect(results[0].ids).toHaveLength(results[0].spans.length / 2);
+    expect(results[1].ids).toEqual([]);
+    expect(new Set(results[2].spans)).toEqual(new Set([0, 1]));
+  });
+
+  it("says which line of a batch is no text, and which batch is not there", async () => {
+    const broken = await tokenize("--tokenizer", tokenizer, "--batch", write("b.jsonl", '"a"\n{}\n'));
+    expect(broken.stderr).toMatch(/b\.jsonl: line 2 is not a JSON string/);
+    expect(broken.status).toBe(1);
+    const absent = await tokenize("--tokenizer", tokenizer, "--batch", join(folder, "absent"));
+    expect(absent.stderr).toMatch(/absent is not there/);
+    expect(absent.status).toBe(2);
+  });
+
   it("refuses to be used without a text, or with two", async () => {
-    expect((await tokenize("--tokenizer", tokenizer)).usage?.message).toMatch(/--text and --file/);
+    expect((await tokenize("--tokenizer", tokenizer)).usage?.message).toMatch(/--text, --file and --batch/);
     expect((await tokenize("--tokenizer", tokenizer, "--text", "x", "--file", "y")).usage).toBeDefined();
     expect((await tokenize("--text", "x")).usage).toBeDefined();
     expect((await tokenize("--tokenizer", tokenizer, "--text", "x", "--row", "a")).usage).toBeDefined();
