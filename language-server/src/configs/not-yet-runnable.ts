@@ -13,7 +13,6 @@ interface Limit {
   readonly value?: string;
 }
 
-const isTrue = (value: unknown) => value === true;
 const not =
   (...runnable: unknown[]) =>
   (value: unknown) =>
@@ -26,17 +25,16 @@ const limits: readonly Limit[] = [
     instead: "`pretrain` and `sft` run",
     value: "pretrain",
   },
-  { path: ["packing"], applies: isTrue, instead: "rows are trained one by one", value: "false" },
   {
-    path: ["load_in_4bit"],
-    applies: isTrue,
-    instead: "frozen weights stay in float32",
-    value: "false",
+    path: ["bnb_4bit_quant_type"],
+    applies: not("nf4"),
+    instead: "`nf4` runs",
+    value: "nf4",
   },
   {
     path: ["optim"],
-    applies: not("adamw_torch", "adamw_torch_fused"),
-    instead: "`adamw_torch` runs",
+    applies: (value) => value === "paged_adamw_32bit",
+    instead: "`adamw_torch`, `adamw_8bit` and `paged_adamw_8bit` run",
     value: "adamw_torch",
   },
   {
@@ -45,25 +43,9 @@ const limits: readonly Limit[] = [
     instead: "`constant`, `constant_with_warmup`, `linear`, `cosine` and `cosine_with_min_lr` run",
     value: "cosine",
   },
-  {
-    path: ["gradient_checkpointing"],
-    applies: not("auto", "none", false),
-    instead: "every activation is kept",
-    value: "auto",
-  },
-  { path: ["group_by_length"], applies: isTrue, instead: "rows are taken in random order", value: "false" },
-  { path: ["embedding_learning_rate"], instead: "every weight has the same `learning_rate`" },
-  { path: ["dtype"], applies: not("auto", "float32"), instead: "`float32` runs", value: "float32" },
-  { path: ["model", "rope_scaling"], instead: "positions are not scaled" },
-  { path: ["model", "attention_bias"], applies: isTrue, instead: "models without biases run", value: "false" },
-  { path: ["model", "model_type"], applies: not("llama"), instead: "`llama` runs", value: "llama" },
   { path: ["device"], applies: (value) => value === "cuda", instead: "`auto` and `cpu` run", value: "auto" },
-  { path: ["lora_modules_to_save"], applies: not(null), instead: "only the adapter is trained and saved" },
-  { path: ["embedding_init"], instead: "the model must have every token of the tokenizer" },
   { path: ["judge"], instead: "a run is watched by its losses" },
 ];
-
-const adaptedEnds = ["embed_tokens", "lm_head"];
 
 /** `plan` and `train` refuse these keys; the editor says so while they are written. */
 export function notYetRunnable(text: string, root: YamlMapping): Finding[] {
@@ -74,23 +56,6 @@ export function notYetRunnable(text: string, root: YamlMapping): Finding[] {
     const value = node.kind === "scalar" ? node.value : node;
     if (limit.applies && !limit.applies(value)) continue;
     findings.push(finding(text, root, limit, node));
-  }
-  const modules = nodeAt(root, ["lora_target_modules"]);
-  if (modules?.kind === "sequence") {
-    for (const item of modules.items) {
-      if (item.kind !== "scalar" || !adaptedEnds.includes(String(item.value))) continue;
-      findings.push({
-        rule: "not-yet-runnable",
-        span: item.span,
-        message: `The engine cannot carry out LoRA on \`${String(item.value)}\` yet (\`lora_target_modules\`); \`all-linear\` runs.`,
-        fixes: [
-          {
-            title: "Replace the list with `all-linear`",
-            edits: [{ span: modules.span, newText: "all-linear" }],
-          },
-        ],
-      });
-    }
   }
   return findings;
 }

@@ -98,7 +98,7 @@ export function draftPlan(
 /** How frozen weights are kept; without an adapter none is frozen. */
 function frozenDtype(plan: TrainingPlan, inputs: TrainingInputs): EnginePlan["frozen_dtype"] {
   if (inputs.adapter === null) return "float32";
-  return plan.frozen_dtype === "bfloat16" ? "bfloat16" : "float32";
+  return plan.frozen_dtype === "auto" ? inputs.storedDtype : plan.frozen_dtype;
 }
 
 /** The least recomputation with which the run fits the machine's memory; all there is when none does. */

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { applyFix, checkAnnotated } from "../annotated";
-import { check as checkAll } from "./check";
+import { check } from "./check";
 
-const check = (text: string) => checkAll(text).filter(({ rule }) => rule !== "not-yet-runnable");
 const pretrain = (model: string) => `stage: pretrain\nmodel_name_or_path: ${model}\ndataset: rows.jsonl\n`;
 
 /** Checks annotated lines, then what the first fix makes of them, which has no finding any more. */

@@ -68,10 +68,10 @@ describe("whether a config can be run", () => {
   });
   test("what the engine cannot carry out is refused whatever its severity", () => {
     const refused = {
-      refused: "The engine cannot carry out `packing: true` yet; rows are trained one by one.",
+      refused: "The engine cannot carry out `device: cuda` yet; `auto` and `cpu` run.",
     };
-    expect(run(`${config}packing: true # ziptie-ignore\n`)).toMatchObject(refused);
-    expect(run(`${config}packing: true\nrules: { not-yet-runnable: off }\n`)).toMatchObject(refused);
+    expect(run(`${config}device: cuda # ziptie-ignore\n`)).toMatchObject(refused);
+    expect(run(`${config}device: cuda\nrules: { not-yet-runnable: off }\n`)).toMatchObject(refused);
   });
   test("a value that makes no sense is refused whatever its severity", () => {
     expect(run(`${config}max_length: 0\nrules: { value-out-of-range: off }\n`)).toHaveProperty("refused");
