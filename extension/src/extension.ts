@@ -12,7 +12,7 @@ import { chooseTokenizers } from "./tokens/choose-tokenizers";
 import { ChosenTokenizers } from "./tokens/chosen-tokenizers";
 import { InlineComparison } from "./tokens/inline-comparison";
 import { TokenView } from "./tokens/token-view";
-import { isConfig, pickConfig, toUri, workspaceHasConfig } from "./training/configs";
+import { isConfig, isVocabularyConfig, pickConfig, toUri, workspaceHasConfig } from "./training/configs";
 import { Launcher } from "./training/launch";
 import { TrainingPanels } from "./training/training-panels";
 import { WatchedRuns } from "./training/watched-runs";
@@ -78,6 +78,10 @@ export function activate(context: ExtensionContext): void {
   };
   register("startTraining", async (argument) => {
     const config = await pickConfig(argument);
+    if (config !== undefined) await launcher.start(config);
+  });
+  register("extendVocabulary", async (argument) => {
+    const config = await pickConfig(argument, isVocabularyConfig);
     if (config !== undefined) await launcher.start(config);
   });
   register("stopTraining", async (argument) => {

@@ -168,6 +168,8 @@ export interface ComparedToken {
   kind: "text" | "special" | "byte";
   /** In hexadecimal, `e8 b2 93`; empty for a special or unknown token. */
   bytes: string;
+  /** Of a token that was added to a base vocabulary: the base's tokens that its embedding begins as the sum of. */
+  zip_tie?: { id: number; token: string; weight: number }[];
 }
 
 export interface TokensAt {
@@ -358,6 +360,8 @@ export interface StartedRun {
   run: string;
   /** Sentences for a person: rows that are not trained on, and why. */
   warnings?: string[];
+  /** The report of a run that is complete already: its vocabulary was extended. Absolute, Markdown. */
+  report?: string;
 }
 /** A run of this config is going on already. */
 export interface AlreadyRunning {

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import { panelHtml } from "../../extension/src/panel-html";
-import { trainingPanelOutputSchema } from "../../language-server/src/panel-messages";
+import {
+  comparisonPanelOutputSchema,
+  trainingPanelOutputSchema,
+} from "../../language-server/src/panel-messages";
 
 test.each([
   { type: "ready" },
@@ -47,4 +50,24 @@ test("what is put on the page cannot leave its attribute", () => {
   expect(html).not.toContain("<script>alert");
   expect(html).not.toContain("<img");
   expect(html.match(/<script/g)).toHaveLength(1);
+});
+
+test.each([
+  { type: "ready" },
+  { type: "specialTokens", on: true },
+  { type: "moreColumns", first: 400 },
+  { type: "chooseCorpus", kind: "folder" },
+  { type: "saveCsv", table: "figures" },
+])("the comparison panel may say %j", (message) => {
+  expect(comparisonPanelOutputSchema.safeParse(message).success).toBe(true);
+});
+
+test.each([
+  { type: "moreColumns", first: -1 },
+  { type: "moreColumns", first: 0.5 },
+  { type: "chooseCorpus", kind: "/etc" },
+  { type: "saveCsv", table: "passwd" },
+  { type: "compareCorpus", paths: ["/etc"] },
+])("anything else of the comparison panel is turned away: %j", (message) => {
+  expect(comparisonPanelOutputSchema.safeParse(message).success).toBe(false);
 });

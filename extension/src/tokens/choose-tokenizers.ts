@@ -95,8 +95,12 @@ export async function chooseTokenizers(server: ServerConnection, chosen: ChosenT
     show(selected.some(({ path }) => path === shown) ? selected : [...selected, tokenizer]);
   });
   let browsing = false;
+  let selectedBefore = 0;
   pick.onDidChangeSelection(async (items) => {
-    if (browsing || !items.some(({ browse }) => browse)) return;
+    // Ticking everything at once is no wish to browse.
+    const isOne = items.length === selectedBefore + 1;
+    selectedBefore = items.length;
+    if (browsing || !isOne || !items.some(({ browse }) => browse)) return;
     browsing = true;
     const selected = selection();
     pick.ignoreFocusOut = true;

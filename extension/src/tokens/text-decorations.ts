@@ -16,7 +16,8 @@ export function drawnTokens({ spans, odd, bytes, special }: TextTokens): DrawnTo
     const [line = 0, character = 0, endLine = 0, endCharacter = 0] = spans.slice(5 * place, 5 * place + 4);
     const range = { start: { line, character }, end: { line: endLine, character: endCharacter } };
     drawn[(place + Number(odd)) % 2 === 0 ? "even" : "odd"].push(range);
-    if (isByte.has(place)) drawn.byte.push(range);
+    // A line break has no box that could be drawn around it.
+    if (isByte.has(place) && line === endLine) drawn.byte.push(range);
     if (isSpecial.has(place)) drawn.special.push(range);
   }
   return drawn;

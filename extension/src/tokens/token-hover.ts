@@ -12,6 +12,15 @@ export function tokensHover({ tokenizers }: TokensAt, remark?: string): Markdown
         shown.tokens.map((token) => [code(token.token), String(token.id), token.bytes]),
       ),
     );
+    for (const { token, zip_tie: parts } of shown.tokens) {
+      if (parts === undefined) continue;
+      hover.appendMarkdown(
+        table(
+          [l10n.t("{0} begins as", code(token)), l10n.t("id"), l10n.t("weight")],
+          parts.map((part) => [code(part.token), String(part.id), part.weight.toFixed(3)]),
+        ),
+      );
+    }
     const kind = shown.tokens[0]?.kind;
     const said = [kind === undefined || kind === "text" ? [] : kindNames()[kind], remark ?? []].flat();
     if (said.length > 0) hover.appendMarkdown(`${escaped(said.join(" · "))}\n\n`);

@@ -16,19 +16,34 @@ export function toUri(argument: unknown): Uri | undefined {
   return typeof argument === "string" ? Uri.parse(argument, true) : undefined;
 }
 
-/** The config that is meant: the argument, else the one in the editor, else the one that is picked. */
-export async function pickConfig(argument: unknown): Promise<Uri | undefined> {
+/** Whether a config extends a vocabulary: `stage: vocabulary`, on a line of its own. */
+export async function isVocabularyConfig(uri: Uri): Promise<boolean> {
+  const open = workspace.textDocuments.find((document) => document.uri.toString() === uri.toString());
+  const text = open?.getText() ?? Buffer.from(await workspace.fs.readFile(uri)).toString("utf8");
+  return /^stage:\s*["']?vocabulary["']?\s*(#.*)?$/m.test(text);
+}
+
+/**
+ * The config that is meant: the argument, else the one in the editor, else the one that is picked.
+ * @param fits which of them are meant; default: all
+ */
+export async function pickConfig(
+  argument: unknown,
+  fits: (uri: Uri) => Promise<boolean> = async () => true,
+): Promise<Uri | undefined> {
   const given = toUri(argument);
   if (given !== undefined) return given;
   const active = window.activeTextEditor?.document.uri;
-  if (active !== undefined && isConfig(active)) return active;
-  const found = (await workspace.findFiles(configFiles, notOurs, 200)).sort((a, b) =>
-    a.path.localeCompare(b.path),
-  );
+  if (active !== undefined && isConfig(active) && (await fits(active))) return active;
+  const all = await workspace.findFiles(configFiles, notOurs, 200);
+  const fitting = await Promise.all(all.map(fits));
+  const found = all.filter((_, index) => fitting[index]).sort((a, b) => a.path.localeCompare(b.path));
   if (found.length === 0) {
     const openExample = l10n.t("Open Example Project");
     const choice = await window.showInformationMessage(
-      l10n.t("There is no training config (*.ziptie.yaml) in this workspace."),
+      all.length === 0
+        ? l10n.t("There is no training config (*.ziptie.yaml) in this workspace.")
+        : l10n.t("No config in this workspace extends a vocabulary (stage: vocabulary)."),
       openExample,
     );
     if (choice === openExample) void commands.executeCommand("ziptie.openExample");

@@ -1,14 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
-import {
-  type CancellationToken,
-  commands,
-  l10n,
-  ProgressLocation,
-  type Uri,
-  window,
-  workspace,
-} from "vscode";
+import { type CancellationToken, commands, l10n, ProgressLocation, Uri, window, workspace } from "vscode";
 import {
   type AlreadyRunning,
   type Refusal,
@@ -113,8 +105,15 @@ export class Launcher {
       void this.#offerRunning(answer.alreadyRunning);
     } else {
       this.actions.started(answer.run);
-      this.actions.open(answer.run);
+      if (answer.report === undefined) this.actions.open(answer.run);
+      else await this.#showReport(answer.run, answer.report);
     }
+  }
+
+  /** A vocabulary's extension is over when it is answered: what came of it is read, not watched. */
+  async #showReport(run: string, report: string): Promise<void> {
+    await commands.executeCommand("markdown.showPreview", Uri.file(report));
+    window.setStatusBarMessage(l10n.t("Vocabulary extended: {0}", basename(run)), 5000);
   }
 
   async #offerRunning(run: string): Promise<void> {

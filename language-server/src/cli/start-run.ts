@@ -10,7 +10,7 @@ import { ProgressLine } from "./progress-line";
 export async function startRun(
   config: ConfigText,
   engine: EngineLocation,
-): Promise<Required<StartedRun> | undefined> {
+): Promise<(StartedRun & { warnings: string[] }) | undefined> {
   const line = new ProgressLine();
   const controller = new AbortController();
   const cancel = () => controller.abort();

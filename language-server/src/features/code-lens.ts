@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { CodeLens } from "vscode-languageserver";
 import { diskFiles } from "../configs/config-files";
+import { readConfig } from "../configs/read-config";
 import type { TrainingPlan } from "../configs/training-plan";
 import type { PlanSummary, Refusal } from "../protocol";
 import { runnableConfig } from "../rules/config-rules";
@@ -17,7 +18,10 @@ const patience = 10_000;
 
 const top = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
 
-/** Above a config's first line: `▶ Start`, `Plan`, and what the plan comes to. */
+/**
+ * Above a config's first line: `▶ Start`, `Plan`, and what the plan comes to; `▶ Extend Vocabulary` where no model is
+ * trained.
+ */
 export function register({ connection, documents, settings, worker, ready }: ServerContext): void {
   const summaries = new Map<string, { stamp: string; summary: Promise<PlanSummary | Refusal> }>();
 
@@ -50,6 +54,9 @@ export function register({ connection, documents, settings, worker, ready }: Ser
       range: top,
       command: { title, command, arguments: [uri] },
     });
+    if (readConfig(document.getText(), path).partial?.stage === "vocabulary") {
+      return [lens("▶ Extend Vocabulary", "ziptie.extendVocabulary")];
+    }
     const lenses = [lens("▶ Start", "ziptie.startTraining"), lens("Plan", "ziptie.previewPlan")];
     const runnable = runnableConfig(document.getText(), path, diskFiles, settings().rules);
     if ("plan" in runnable && dataBytes(runnable.plan) <= cheapData)

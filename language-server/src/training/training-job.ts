@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { diskFiles } from "../configs/config-files";
 import { readConfig } from "../configs/read-config";
@@ -9,7 +10,7 @@ import type { RuleSeverities } from "../rules/severity";
 import { type EngineLocation, startEngine } from "./engine";
 import { type PreparationHooks, planTraining, prepareRun } from "./prepare";
 import { Refused } from "./refused";
-import { runVocabularyExtension } from "./vocabulary/extend-vocabulary";
+import { runVocabularyExtension, vocabularyFiles } from "./vocabulary/extend-vocabulary";
 
 /** A config to be planned or trained, as it stands in the editor or on the disk. */
 export interface ConfigText {
@@ -25,9 +26,11 @@ export type TrainingJob =
   | { task: "plan"; config: ConfigText }
   | { task: "start"; config: ConfigText; engine: EngineLocation };
 
+type Started = StartedRun & Required<Pick<StartedRun, "warnings">>;
+
 export interface TrainingJobResult {
   plan: PlanSummary;
-  start: Required<StartedRun>;
+  start: Started;
 }
 
 /** @throws Refused with the place of the first error that stands in the way */
@@ -45,7 +48,7 @@ export async function performJob<Job extends TrainingJob>(
   return (await resultOf(job, hooks)) as TrainingJobResult[Job["task"]];
 }
 
-function resultOf(job: TrainingJob, hooks: PreparationHooks): Promise<PlanSummary | Required<StartedRun>> {
+function resultOf(job: TrainingJob, hooks: PreparationHooks): Promise<PlanSummary | Started> {
   const { text, path } = job.config;
   if (job.task === "start" && readConfig(text, path).config?.stage === "vocabulary") {
     return extendVocabulary(job.config, job.engine, hooks);
@@ -58,9 +61,12 @@ async function extendVocabulary(
   { path, text, severities }: ConfigText,
   engine: EngineLocation,
   hooks: PreparationHooks,
-): Promise<Required<StartedRun>> {
+): Promise<Started> {
   const runnable = runnableVocabulary(text, path, diskFiles, severities);
-  if ("plan" in runnable) return runVocabularyExtension(runnable.plan, text, engine, hooks);
+  if ("plan" in runnable) {
+    const { run, warnings } = await runVocabularyExtension(runnable.plan, text, engine, hooks);
+    return { run, warnings, report: join(run, vocabularyFiles.reportInWords) };
+  }
   throw new Refused(runnable.refused, { uri: pathToFileURL(path).href, range: runnable.range });
 }
 
@@ -69,7 +75,7 @@ async function start(
   text: string,
   engine: EngineLocation,
   hooks: PreparationHooks,
-): Promise<Required<StartedRun>> {
+): Promise<Started> {
   const { run, warnings } = await prepareRun(plan, text, hooks);
   try {
     hooks.report({ message: "Starting the engine", fraction: 1 });

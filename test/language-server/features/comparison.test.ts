@@ -165,6 +165,36 @@ test("a hover gives the token's id and bytes, and what the others make of the sa
   }
 });
 
+test("a hover over an added token says what its embedding begins as", async () => {
+  const tokenizer = await loadTokenizer(example);
+  const id = tokenizer.id("<");
+  const folder = workspace({ "zip-tie.json": `{"${id}": [[3, 0.75], [4, 0.25]]}` });
+  cpSync(join(example, "tokenizer.json"), join(folder, "tokenizer.json"));
+  const session = await Session.start({ enabled: ["comparison"], folder });
+  const at = await answered(
+    session.request(tokensAtRequest, {
+      source: { text: "<" },
+      position: { line: 0, character: 0 },
+      tokenizers: [{ name: "extended", path: folder }],
+    }),
+  );
+  const [extended] = at.tokenizers;
+  expect(extended && "tokens" in extended && extended.tokens[0]).toMatchObject({
+    id,
+    zip_tie: [
+      { id: 3, token: tokenizer.token(3), weight: 0.75 },
+      { id: 4, token: tokenizer.token(4), weight: 0.25 },
+    ],
+  });
+});
+
+test("a config that extends a vocabulary is offered to do that, and nothing else", async () => {
+  const session = await Session.start({ enabled: ["codeLens"], folder: workspace({}) });
+  const uri = await session.open("more.ziptie.yaml", "stage: vocabulary\nscripts: [Han]\n", "yaml");
+  const titles = (await session.codeLenses(uri)).map(({ command }) => command?.title);
+  expect(titles).toEqual(["▶ Extend Vocabulary"]);
+});
+
 test("columns hold the whole text, and every tokenizer's tokens once", async () => {
   const { session, source } = await openText();
   const ask = (first: number, count: number) =>

@@ -150,7 +150,7 @@ describe("a text", () => {
     await openText();
     const rows = await panel.page.locator(".figures tbody tr").allInnerTexts();
     const cells = rows.map((row) => row.split("\t").map((cell) => cell.trim()));
-    expect(cells[0]).toEqual(["llama2", "2,000", "–", "0.50", "1.50", "30%", "0%", "0"]);
+    expect(cells[0]).toEqual(["llama2", "2,000", "–", "0.50", "1.50", "30%", "0%"]);
     expect(cells[1]?.slice(0, 4)).toEqual(["gemma", "800", "–", "1.25"]);
     expect(cells[2]).toEqual(["gone", "There is no tokenizer at /gone."]);
   });

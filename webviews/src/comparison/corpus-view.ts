@@ -121,7 +121,7 @@ export class CorpusView {
         ? []
         : [t("{0} characters", formatCount(size.characters)), formatBytes(size.bytes)]),
       ...(words === null ? [] : [t("{0} gold words", formatCount(words))]),
-      formatSeconds(seconds),
+      ...(seconds < 1 ? [] : [formatSeconds(seconds)]),
     ];
     this.#charts = results.map(
       (result, index) => new CoverageChart(result.name, result.coverage, colorOf(index)),

@@ -12,7 +12,7 @@ interface Figure {
   value(figures: TokenizerFigures): string;
 }
 
-const figures = (): Figure[] => [
+const figures = (hasSpecial: boolean): Figure[] => [
   {
     title: t("efficiency"),
     explanation: t("Gold words per token; known for treebanks and tables with word counts"),
@@ -38,11 +38,15 @@ const figures = (): Figure[] => [
     explanation: t("Share of tokens for characters that the vocabulary cannot express"),
     value: ({ unknown_tokens, tokens }) => formatShare(unknown_tokens, tokens),
   },
-  {
-    title: t("special"),
-    explanation: t("Special tokens, part of the tokens"),
-    value: ({ special_tokens }) => formatCount(special_tokens),
-  },
+  ...(hasSpecial
+    ? [
+        {
+          title: t("special"),
+          explanation: t("Special tokens, part of the tokens"),
+          value: ({ special_tokens }: TokenizerFigures) => formatCount(special_tokens),
+        },
+      ]
+    : []),
 ];
 
 /** The tokenizer's colour in bars and charts. */
@@ -53,7 +57,7 @@ export const colorOf = (index: number): string => {
 
 /** One line for each tokenizer; a bar says how its tokens compare with the most. */
 export function figuresTable(caption: string, rows: readonly FiguresRow[]): HTMLElement {
-  const columns = figures();
+  const columns = figures(rows.some((row) => "figures" in row && row.figures.special_tokens > 0));
   const most = Math.max(1, ...rows.map((row) => ("figures" in row ? row.figures.tokens : 0)));
   const head = el(
     "tr",
@@ -61,7 +65,7 @@ export function figuresTable(caption: string, rows: readonly FiguresRow[]): HTML
     el("th", { scope: "col" }, t("tokenizer")),
     el("th", { scope: "col", class: "number tokens" }, t("tokens")),
     ...columns.map(({ title, explanation }) =>
-      el("th", { scope: "col", class: "number", title: explanation }, title),
+      el("th", { scope: "col", class: "number", title: explanation }, ...breakable(title)),
     ),
   );
   const lines = rows.map((row, index) => {
@@ -98,3 +102,7 @@ export function figuresTable(caption: string, rows: readonly FiguresRow[]): HTML
     ),
   );
 }
+
+/** A heading that may be broken after its slash. */
+const breakable = (title: string): (Node | string)[] =>
+  title.split(/(?<=\/)/).flatMap((part, index) => (index === 0 ? [part] : [el("wbr"), part]));

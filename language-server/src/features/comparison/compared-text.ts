@@ -6,6 +6,7 @@ import type { Encoded } from "../../tokenizers/encoded";
 import { figuresOf } from "../../tokenizers/figures";
 import { type LoadedTokenizer, loadTokenizer } from "../../tokenizers/tokenizer";
 import { toComparedToken } from "./compared-token";
+import type { ZipTieParts } from "./zip-tie-parts";
 
 /** Places that an answer holds at most: a line of megabytes is not drawn whole by any editor. */
 const maxSpans = 20_000;
@@ -192,10 +193,14 @@ export class ComparedTextVersion {
     };
   }
 
-  /** The shown tokenizer's tokens at an offset, and what the others have on the same characters. */
+  /**
+   * The shown tokenizer's tokens at an offset, and what the others have on the same characters.
+   * @param zipTies of the results' tokenizers, in their order
+   */
   tokensAt(
     offset: number,
     results: readonly (TokenizedText | { name: string; refused: string })[],
+    zipTies: readonly (ZipTieParts | undefined)[] = [],
   ): TokensAt | null {
     const [shown] = results;
     if (!shown || "refused" in shown) return null;
@@ -204,13 +209,13 @@ export class ComparedTextVersion {
     return {
       range: this.lines.rangeOf(span),
       text: this.text.slice(span.start, span.end),
-      tokenizers: results.map((result) =>
+      tokenizers: results.map((result, place) =>
         "refused" in result
           ? result
           : {
               name: result.name,
               tokens: overlapping(result.encoded.spans, span).map((index) =>
-                toComparedToken(result.encoded.ids[index] as number, result.tokenizer),
+                toComparedToken(result.encoded.ids[index] as number, result.tokenizer, zipTies[place]),
               ),
             },
       ),

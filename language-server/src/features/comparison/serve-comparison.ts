@@ -16,6 +16,7 @@ import {
   tokensAtRequest,
 } from "./comparison-protocol";
 import { isLine } from "./span-members";
+import { zipTieParts } from "./zip-tie-parts";
 
 const requestCancelled = -32800;
 /** How soon a request that waits for native code notices that it was cancelled, in milliseconds. */
@@ -80,7 +81,8 @@ export function serveComparison(connection: MessageConnection): void {
       const [shown] = results;
       if (shown && "refused" in shown) return { refused: shown.refused };
       const offset = near.lines.offsetAt({ ...position, line: position.line - firstLine });
-      const at = near.tokensAt(offset, results);
+      const zipTies = await Promise.all(tokenizers.map(({ path }) => zipTieParts(path)));
+      const at = near.tokensAt(offset, results, zipTies);
       if (!at) return { refused: "No token stands here." };
       const { start, end } = at.range;
       const range = {
