@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/io/adapter_config.h"
 #include "engine/io/hf_config.h"
-#include "engine/io/hf_model.h"
-#include "engine/io/peft_adapter.h"
 #include "engine/io/safetensors.h"
+#include "engine/io/weight_files.h"
 #include "fuzz/target.h"
 #include "test/temporary_directory.h"
 
@@ -28,11 +28,7 @@ const std::array readers = {
     Reader{"config.json", [](const Directory& directory) { (void)read_hf_config(directory); }},
     Reader{"generation_config.json", [](const Directory& directory) { (void)read_stop_ids(directory); }},
     Reader{"adapter_config.json", [](const Directory& directory) { (void)read_adapter_config(directory); }},
-    Reader{"model.safetensors.index.json",
-           [](const Directory& directory) {
-             std::ofstream(directory / "config.json") << config_json;
-             HfModel model(directory);  // which is without weights
-           }},
+    Reader{"model.safetensors.index.json", [](const Directory& directory) { WeightFiles files(directory); }},
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "engine/io/hf_config.h"
 #include "engine/io/peft_adapter.h"
 #include "engine/io/tensor_transfer.h"
+#include "engine/model/modules.h"
 
 namespace ziptie {
 namespace {
@@ -27,11 +28,6 @@ std::vector<float> transposed(const std::vector<float>& matrix, std::int64_t row
     }
   }
   return result;
-}
-
-/// Whether a name in an adapter's configuration stands for this module, as PEFT has it.
-bool names_module(const std::string& name, const std::string& module) {
-  return module == name || module.ends_with("." + name);
 }
 
 /// What an adapter holds for one weight.
@@ -98,12 +94,12 @@ Change AdapterMerge::State::take(const WeightShape& weight, std::set<std::string
 }
 
 void AdapterMerge::State::check_targets(const std::string& module, const Change& change) const {
-  const auto names = [&](const std::vector<std::string>& list) {
-    return std::ranges::any_of(list, [&](const std::string& name) { return names_module(name, module); });
+  const auto names = [&](const std::vector<std::string>& list, const auto& stands_for) {
+    return std::ranges::any_of(list, [&](const std::string& name) { return stands_for(name, module); });
   };
   const char* missing = nullptr;
-  if (names(adapter.target_modules) && change.outer == nullptr) missing = "adapter";
-  if (names(adapter.modules_to_save) && change.replacement == nullptr) missing = "saved weight";
+  if (names(adapter.target_modules, names_target) && change.outer == nullptr) missing = "adapter";
+  if (names(adapter.modules_to_save, names_saved) && change.replacement == nullptr) missing = "saved weight";
   if (missing == nullptr) return;
   throw FileError(fmt::format("{}: there is no {} of '{}', which adapter_config.json names",
                               file.path().string(), missing, module));

@@ -4,12 +4,10 @@
 #include <filesystem>
 #include <string>
 
+#include "engine/io/adapter_config.h"
 #include "engine/model/llama.h"
 
 namespace ziptie {
-
-/// Reads `DIRECTORY/adapter_config.json`. @throws FileError naming the key that the engine cannot honour
-AdapterConfig read_adapter_config(const std::filesystem::path& directory);
 
 /// Reads the tensors of `directory` into `model`, which has an adapter of that configuration: LoRA, saved
 /// modules, and the base weights that PEFT writes below an adapted embedding or head.
