@@ -22,7 +22,20 @@ ADAPTERS = {
     "linear of a tied model": (True, dict(target_modules=LINEAR), True),
     "rsLoRA": (True, dict(target_modules=LINEAR, use_rslora=True, lora_alpha=7), True),
     "embedding and head": (False, dict(target_modules=[*LINEAR, "embed_tokens", "lm_head"]), False),
+    "saved whole": (False, dict(target_modules=LINEAR, modules_to_save=["embed_tokens", "lm_head", "norm"]), False),
+    "tied embedding and head": (
+        True,
+        dict(target_modules=["q_proj", "embed_tokens", "lm_head"], ensure_weight_tying=True),
+        True,
+    ),
+    "tied and saved whole": (
+        True,
+        dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"], ensure_weight_tying=True),
+        True,
+    ),
     "different adapters on a tied model": (True, dict(target_modules=["q_proj", "embed_tokens", "lm_head"]), False),
+    "the head alone of a tied model": (True, dict(target_modules=["q_proj", "lm_head"]), False),
+    "the embedding alone of a tied model": (True, dict(target_modules=["q_proj", "embed_tokens"]), False),
 }
 
 
