@@ -36,7 +36,7 @@ std::vector<float> read_values(const SafetensorsFile& file, const AdapterTensor&
   const TensorInfo& info = file.at(tensor.name);
   const auto shape = file_shape(parameter, tensor.transposed);
   check_tensor(file.path(), info, shape);
-  std::vector<float> values(static_cast<std::size_t>(parameter.value.elements()));
+  std::vector<float> values(static_cast<std::size_t>(parameter.elements()));
   if (const std::int64_t at = widen(info.bytes, info.dtype, values); at >= 0) {
     throw FileError(fmt::format("{}: tensor '{}' holds {} at element {}; the adapter is damaged",
                                 file.path().string(), tensor.name, values[static_cast<std::size_t>(at)], at));

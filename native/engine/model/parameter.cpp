@@ -21,7 +21,7 @@ struct Unquantized {
   Tensor tensor;
 
   Unquantized(const Parameter& parameter, Backend& backend)
-      : buffer(backend.allocate(parameter.value.elements() * sizeof(float))), tensor(parameter.value) {
+      : buffer(backend.allocate(parameter.elements() * sizeof(float))), tensor(parameter.value) {
     tensor.data = buffer.data();
     tensor.dtype = DType::f32;
   }
@@ -29,11 +29,17 @@ struct Unquantized {
 
 }  // namespace
 
+std::int64_t Parameter::elements() const {
+  std::int64_t product = 1;
+  for (int i = 0; i < value.rank; ++i) product *= value.shape[i];
+  return product;
+}
+
 void write_parameter(const Parameter& parameter, std::span<const float> values, Backend& backend) {
   const Tensor& value = parameter.value;
-  if (static_cast<std::int64_t>(values.size()) != value.elements())
+  if (static_cast<std::int64_t>(values.size()) != parameter.elements())
     throw std::invalid_argument(parameter.name + ": " + std::to_string(values.size()) + " values for " +
-                                std::to_string(value.elements()) + " elements");
+                                std::to_string(parameter.elements()) + " elements");
   if (parameter.quantized) {
     const Unquantized whole(parameter, backend);
     backend.copy_to_device(whole.tensor.data, values.data(), values.size_bytes());
@@ -52,7 +58,7 @@ void write_parameter(const Parameter& parameter, std::span<const float> values, 
 
 std::vector<float> read_parameter(const Parameter& parameter, Backend& backend) {
   const Tensor& value = parameter.value;
-  std::vector<float> values(value.elements());
+  std::vector<float> values(parameter.elements());
   if (parameter.quantized) {
     const Unquantized whole(parameter, backend);
     backend.dequantize_nf4(*parameter.quantized, whole.tensor);

@@ -267,7 +267,7 @@ AdaptedLinear Weights::make_linear(std::initializer_list<Part> parts, std::int64
 void Weights::initialize_base(std::uint64_t seed) {
   for (std::size_t i = 0; i < base_parameters_; ++i) {
     const Parameter& parameter = parameters[i];
-    const std::int64_t count = parameter.value.elements();
+    const std::int64_t count = parameter.elements();
     if (parameter.name.ends_with(".bias"))
       backend_.fill_zero(parameter.value);
     else if (parameter.value.rank == 1)
@@ -280,7 +280,7 @@ void Weights::initialize_base(std::uint64_t seed) {
 void Weights::initialize_adapter(std::uint64_t seed) {
   for (const auto& [parameter, start] : adapter_parameters_) {
     const std::uint64_t key = tensor_key(seed, parameter.name);
-    const std::int64_t count = parameter.value.elements();
+    const std::int64_t count = parameter.elements();
     switch (start) {
       case Start::zero:
         backend_.fill_zero(parameter.value);
