@@ -20,12 +20,6 @@ const not =
 
 const limits: readonly Limit[] = [
   {
-    path: ["stage"],
-    applies: (value) => value === "vocabulary",
-    instead: "`pretrain` and `sft` run",
-    value: "pretrain",
-  },
-  {
     path: ["bnb_4bit_quant_type"],
     applies: not("nf4"),
     instead: "`nf4` runs",
