@@ -41,14 +41,14 @@ def write_corpus(path: Path, size: int) -> None:
             written += len(joined.encode())
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds, and the peak of resident memory in MB."""
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """Seconds on the clock and on the CPU, and the peak of resident memory in MB, mapped files in it."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         sys.exit(f"{' '.join(command)} failed")
-    return time.perf_counter() - begin, usage.ru_maxrss / 1024
+    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def train_with_hf(corpus: str, vocab_size: int, output: str) -> None:
@@ -74,7 +74,7 @@ def main() -> None:
         train_with_hf(options.hf[0], options.vocab_size, options.hf[1])
         return
     print(f"vocabulary {options.vocab_size}, {os.cpu_count()} cores; HF's trainer by its Python package")
-    print(f"{'MB':>6}  {'native s':>9}  {'MB/s':>6}  {'peak MB':>8}  {'HF s':>7}  {'peak MB':>8}  {'HF / native':>11}  same")
+    print(f"{'MB':>6}  {'native s':>9}  {'CPU s':>6}  {'peak MB':>8}  {'HF s':>7}  {'CPU s':>6}  {'peak MB':>8}  {'HF / native':>11}  same")
     with tempfile.TemporaryDirectory() as directory:
         for megabytes in map(float, options.megabytes.split(",")):
             corpus = Path(directory) / "corpus.txt"
@@ -99,16 +99,16 @@ def main() -> None:
             }
             plan_file = Path(directory) / "plan.json"
             plan_file.write_text(json.dumps(plan))
-            ours, memory = measured([str(ENGINE), "train-tokenizer", str(plan_file)])
-            line = f"{megabytes:6.0f}  {ours:9.1f}  {megabytes / ours:6.1f}  {memory:8.0f}"
+            ours, cpu, memory = measured([str(ENGINE), "train-tokenizer", str(plan_file)])
+            line = f"{megabytes:6.0f}  {ours:9.1f}  {cpu:6.1f}  {memory:8.0f}"
             if megabytes <= options.compare:
                 reference = Path(directory) / "hf.json"
                 arguments = [sys.executable, __file__, "--vocab-size", str(options.vocab_size)]
-                theirs, their_memory = measured([*arguments, "--hf", str(corpus), str(reference)])
+                theirs, their_cpu, their_memory = measured([*arguments, "--hf", str(corpus), str(reference)])
                 tokens = json.loads(output.read_text(encoding="utf-8"))["vocab"]
                 model = json.loads(reference.read_text(encoding="utf-8"))["model"]["vocab"]
                 same = {token: id for id, token in enumerate(tokens)} == model
-                line += f"  {theirs:7.1f}  {their_memory:8.0f}  {theirs / ours:11.2f}  {'yes' if same else 'NO'}"
+                line += f"  {theirs:7.1f}  {their_cpu:6.1f}  {their_memory:8.0f}  {theirs / ours:11.2f}  {'yes' if same else 'NO'}"
             print(line, flush=True)
 
 

@@ -44,7 +44,9 @@ SMALL_LLAMA = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-LONGEST = 192
+# Tokens of a row; Llama 2 has a byte a token for most characters here, and a large head.
+LONGEST = {"stories": 192, "llama": 64}
+BATCH = {"stories": 8, "llama": 4}
 
 
 def sentences() -> tuple[list[str], list[str]]:
@@ -80,17 +82,17 @@ def extend(directory: Path, tokenizer: Path, added: int) -> Path:
     sys.exit(f"the corpus does not give {added} tokens")
 
 
-def write_texts(path: Path, tokenizer: Tokenizer, texts: list[str]) -> None:
-    rows = [[1, *tokenizer.encode(text, add_special_tokens=False).ids, 2][:LONGEST] for text in texts]
+def write_texts(path: Path, tokenizer: Tokenizer, texts: list[str], longest: int) -> None:
+    rows = [[1, *tokenizer.encode(text, add_special_tokens=False).ids, 2][:longest] for text in texts]
     write_shard(path, [(ids, [1] * len(ids)) for ids in rows])
 
 
-def train(run: Path, model: dict, tokenizer: Tokenizer, steps: int) -> list[float]:
+def train(run: Path, name: str, model: dict, tokenizer: Tokenizer, steps: int) -> list[float]:
     """The evaluation losses, the first one before the first step."""
     run.mkdir(parents=True)
     training, evaluation = sentences()
-    write_texts(run / "train.safetensors", tokenizer, training)
-    write_texts(run / "evaluation.safetensors", tokenizer, evaluation)
+    write_texts(run / "train.safetensors", tokenizer, training, LONGEST[name])
+    write_texts(run / "evaluation.safetensors", tokenizer, evaluation, LONGEST[name])
     plan = write_plan(
         run,
         model=model,
@@ -100,7 +102,7 @@ def train(run: Path, model: dict, tokenizer: Tokenizer, steps: int) -> list[floa
         logging_steps=50,
     )
     settings = json.loads(plan.read_text())
-    settings["batching"] |= {"per_device_train_batch_size": 8, "shuffle": True}
+    settings["batching"] |= {"per_device_train_batch_size": BATCH[name], "shuffle": True}
     settings["inputs"] = {}
     plan.write_text(json.dumps(settings))
     run_engine("train", str(plan))
@@ -115,7 +117,7 @@ def trained_base(directory: Path, name: str, tokenizer: Tokenizer, steps: int) -
             return STORIES
     else:
         model = {"architecture": {**SMALL_LLAMA, "vocab_size": tokenizer.get_vocab_size()}, "seed": 1}
-    train(directory, model, tokenizer, max(1, steps))
+    train(directory, name, model, tokenizer, max(1, steps))
     return directory / "model"
 
 
@@ -134,7 +136,7 @@ def compare(directory: Path, name: str, added: int, steps: int, base_steps: int)
             "seed": 1,
         }
         model = {"path": str(base), "vocabulary": vocabulary}
-        losses[initialization] = train(directory / initialization, model, tokenizer, steps)
+        losses[initialization] = train(directory / initialization, name, model, tokenizer, steps)
     return losses
 
 
