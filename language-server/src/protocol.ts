@@ -170,6 +170,8 @@ export interface ComparedToken {
   bytes: string;
   /** Of a token that was added to a base vocabulary: the base's tokens that its embedding begins as the sum of. */
   zip_tie?: { id: number; token: string; weight: number }[];
+  /** The base's tokens that this sum is most like, where the base's model is at hand; the likest first. */
+  neighbours?: { id: number; token: string; cosine: number }[];
 }
 
 export interface TokensAt {

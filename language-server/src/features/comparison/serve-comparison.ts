@@ -16,6 +16,7 @@ import {
   tokensAtRequest,
 } from "./comparison-protocol";
 import { isLine } from "./span-members";
+import { zipTieNeighbours } from "./zip-tie-neighbours";
 import { zipTieParts } from "./zip-tie-parts";
 
 const requestCancelled = -32800;
@@ -84,6 +85,12 @@ export function serveComparison(connection: MessageConnection): void {
       const zipTies = await Promise.all(tokenizers.map(({ path }) => zipTieParts(path)));
       const at = near.tokensAt(offset, results, zipTies);
       if (!at) return { refused: "No token stands here." };
+      const [own] = at.tokenizers;
+      for (const each of own && "tokens" in own ? own.tokens : []) {
+        if (!each.zip_tie) continue;
+        const neighbours = await zipTieNeighbours(tokenizers[0]?.path ?? "", each.token);
+        if (neighbours.length > 0) each.neighbours = neighbours;
+      }
       const { start, end } = at.range;
       const range = {
         start: { ...start, line: start.line + firstLine },
