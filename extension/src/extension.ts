@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import { commands, type ExtensionContext, env, l10n, window, workspace } from "vscode";
 import { ComparisonPanels } from "./comparison/comparison-panels";
 import { formatsFor } from "./format";
 import { messageOf, ServerConnection } from "./language-client";
 import { PlanPreview } from "./plan/plan-preview";
+import { isFile, showReport } from "./reveal";
 import { showRulePages } from "./rule-pages";
 import { announceEnds } from "./runs/end-notifications";
 import { RunCommands } from "./runs/run-commands";
@@ -109,7 +111,11 @@ export function activate(context: ExtensionContext): void {
       l10n.t("Choose a run to open"),
       l10n.t("There are no runs yet."),
     );
-    if (run !== undefined) panels.open(run);
+    if (run === undefined) return;
+    // A run without a step has no panel to show, but if it extended a vocabulary, a report.
+    const report = list.get(run)?.steps === 0 ? join(run, "report.md") : undefined;
+    if (report !== undefined && (await isFile(report))) await showReport(report);
+    else panels.open(run);
   });
   register("openEngineLog", async (argument) => {
     const run = await runs.pick(

@@ -1,4 +1,4 @@
-import { l10n, type Position, Range, Selection, Uri, window, workspace } from "vscode";
+import { commands, l10n, type Position, Range, Selection, Uri, window, workspace } from "vscode";
 import type { Range as ProtocolRange, Refusal } from "../../language-server/src/protocol";
 
 export const toRange = ({ start, end }: ProtocolRange): Range =>
@@ -22,14 +22,19 @@ export async function showRefusal({ refused, location }: Refusal): Promise<void>
   editor.revealRange(range);
 }
 
+export const isFile = (path: string): Promise<boolean> =>
+  Promise.resolve(workspace.fs.stat(Uri.file(path))).then(
+    () => true,
+    () => false,
+  );
+
 /** Opens a file, or says that it is not there. */
 export async function openFile(path: string, missing: string): Promise<void> {
-  const uri = Uri.file(path);
-  try {
-    await workspace.fs.stat(uri);
-  } catch {
-    void window.showWarningMessage(missing);
-    return;
-  }
-  await window.showTextDocument(uri, { preview: true });
+  if (await isFile(path)) await window.showTextDocument(Uri.file(path), { preview: true });
+  else void window.showWarningMessage(missing);
+}
+
+/** Shows a report, written in Markdown, as it is meant to be read. */
+export async function showReport(path: string): Promise<void> {
+  await commands.executeCommand("markdown.showPreview", Uri.file(path));
 }

@@ -10,6 +10,8 @@ export function announceEnds(list: RunList, formats: Formats): Disposable {
     let choice: string | undefined;
     switch (run.state) {
       case "finished": {
+        // A vocabulary was extended: whoever started it is shown the report.
+        if (run.steps === 0 && run.step === 0) return;
         const loss = run.loss === null ? "–" : formats.loss(run.loss);
         choice = await window.showInformationMessage(
           l10n.t("{0} has finished: {1} steps, loss {2}.", run.name, formats.count(run.step), loss),

@@ -1,6 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
-import { type CancellationToken, commands, l10n, ProgressLocation, Uri, window, workspace } from "vscode";
+import {
+  type CancellationToken,
+  commands,
+  l10n,
+  ProgressLocation,
+  type Uri,
+  window,
+  workspace,
+} from "vscode";
 import {
   type AlreadyRunning,
   type Refusal,
@@ -9,7 +17,7 @@ import {
   startTrainingRequest,
 } from "../../../language-server/src/protocol";
 import { messageOf, type ServerConnection } from "../language-client";
-import { isRefusal, showRefusal } from "../reveal";
+import { isRefusal, showRefusal, showReport } from "../reveal";
 import { saveConfig } from "./configs";
 
 type Answer = StartedRun | AlreadyRunning | Refusal;
@@ -106,14 +114,12 @@ export class Launcher {
     } else {
       this.actions.started(answer.run);
       if (answer.report === undefined) this.actions.open(answer.run);
-      else await this.#showReport(answer.run, answer.report);
+      else {
+        // A vocabulary's extension is over when it is answered: what came of it is read, not watched.
+        await showReport(answer.report);
+        window.setStatusBarMessage(l10n.t("Vocabulary extended: {0}", basename(answer.run)), 5000);
+      }
     }
-  }
-
-  /** A vocabulary's extension is over when it is answered: what came of it is read, not watched. */
-  async #showReport(run: string, report: string): Promise<void> {
-    await commands.executeCommand("markdown.showPreview", Uri.file(report));
-    window.setStatusBarMessage(l10n.t("Vocabulary extended: {0}", basename(run)), 5000);
   }
 
   async #offerRunning(run: string): Promise<void> {
