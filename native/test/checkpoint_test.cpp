@@ -158,5 +158,5 @@ TEST_CASE_FIXTURE(Fixture, "A checkpoint of another model does not fit") {
   tensors.weights[0].value.shape = {4, 1};
   CHECK(refusal([&] {
           store.read_state(1, tensors);
-        }).find("tensor 'w' has shape [2, 2], the model needs [4, 1]") != std::string::npos);
+        }).find("tensor 'w' is F32 [2, 2], the run needs F32 [4, 1]") != std::string::npos);
 }

@@ -230,7 +230,7 @@ TEST_CASE_FIXTURE(Fixture, "A loss that is no number stops the run before it spo
 }
 
 TEST_CASE_FIXTURE(Fixture, "Weights that an update has overflown are never saved") {
-  plan["optimizer"]["learning_rate"] = 1e38;
+  plan["optimizer"]["learning_rate"] = 1e39;
   plan["schedule"]["name"] = "constant";
   plan["checkpointing"]["save_steps"] = 1;
   CHECK(refusal([&] { carry_out(plan); }).find("holds a number that is not finite after step 1") !=

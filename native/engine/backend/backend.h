@@ -31,7 +31,11 @@ struct Tensor {
   std::int64_t elements() const;
 };
 
-/// Device memory that a backend handed out; frees itself.
+/// Where memory lies. What is in host memory is for ops whose contract says that they bring it to the device
+/// and back, while other ops compute; all else needs the device's.
+enum class Placement : std::uint8_t { device, host };
+
+/// Memory that a backend handed out; frees itself.
 class Buffer {
  public:
   Buffer() = default;
@@ -44,15 +48,22 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
+/// Whether decoupled weight decay shrinks a parameter before it is updated, as torch does, or after it, as
+/// bitsandbytes does.
+enum class DecayOrder : std::uint8_t { before_update, after_update };
+
 struct AdamwStep {
   double learning_rate, beta1, beta2, epsilon, weight_decay;
   std::int64_t step;  ///< counts from 1
+  DecayOrder decay_order = DecayOrder::before_update;
 };
 
-/// AdamW's moments in 8 bits, in blocks of 256 elements (bitsandbytes' blockwise state).
+/// AdamW's moments in 8 bits, in blocks of 256 elements (bitsandbytes' blockwise state). All zero is its
+/// beginning.
 struct Adamw8State {
   Tensor first, second;  ///< u8, the parameter's shape: indices into the signed and the unsigned dynamic map
-  Tensor first_absmax, second_absmax;  ///< f32 [⌈elements / 256⌉]
+  Tensor first_absmax, second_absmax;       ///< f32 [⌈elements / 256⌉], on the device
+  Placement placement = Placement::device;  ///< of `first` and `second`
 };
 
 /// Inverted dropout with a counter-based generator: element (row, column) of stream s depends on (key, s,
@@ -133,7 +144,9 @@ class Backend {
   /// What computes, for people: `cpu: 2 threads, oneDNN 2.6.3`.
   virtual std::string description() const = 0;
 
-  virtual Buffer allocate(std::size_t bytes) = 0;  ///< zero-filled; throws std::bad_alloc
+  /// Zero-filled. @throws std::bad_alloc
+  virtual Buffer allocate(std::size_t bytes, Placement placement) = 0;
+  Buffer allocate(std::size_t bytes) { return allocate(bytes, Placement::device); }
   virtual void copy_to_device(void* to, const void* from, std::size_t bytes) = 0;
   virtual void copy_to_host(void* to, const void* from, std::size_t bytes) = 0;
 
@@ -144,12 +157,14 @@ class Backend {
   /// clip [2] f64 on the device: the L2 norm of all `gradients` together, and what they are to be multiplied
   /// by so that theirs is at most `limit` (torch.nn.utils.clip_grad_norm_; 1 when `limit` is infinite).
   virtual void clip_scale(std::span<const Tensor> gradients, double limit, const Tensor& clip) = 0;
-  /// torch.optim.AdamW: decoupled decay first, then the update. All f32. The gradient is multiplied by
-  /// clip[1] first; when clip[0] is not finite nothing changes.
+  /// torch.optim.AdamW. The gradient is multiplied by clip[1] first; when clip[0] is not finite nothing
+  /// changes.
   virtual void adamw(const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
                      const Tensor& second_moment, const AdamwStep& step, const Tensor& clip) = 0;
-  /// bitsandbytes' blockwise 8-bit AdamW: the update from unquantised moments, then the decay. A gradient
-  /// that is not finite leaves its element as it was and zeroes that element's state.
+  /// bitsandbytes' blockwise 8-bit AdamW: parameter −= learning_rate · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε
+  /// √(1 − β₂ᵗ)) with the moments as they are before they are quantised, each to its nearest code. The
+  /// gradient is multiplied by clip[1] first. One that is not finite leaves its element as it was and zeroes
+  /// that element's state. `parameter` f32.
   virtual void adamw8(const Tensor& parameter, const Tensor& gradient, const Adamw8State& state,
                       const AdamwStep& step, const Tensor& clip) = 0;
 

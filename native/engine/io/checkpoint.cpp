@@ -14,16 +14,32 @@ namespace {
 constexpr const char* optimizer_file = "optimizer.safetensors";
 constexpr const char* state_file = "state.json";
 
-void check_layout(const SafetensorsFile& file, std::span<const NamedTensor> tensors) {
-  for (const NamedTensor& tensor : tensors) {
-    check_tensor(file.path(), file.at(tensor.name),
-                 std::span(tensor.value.shape).first(static_cast<std::size_t>(tensor.value.rank)));
+/// The tensor of `file` that is to become `tensor`, type and all: what is resumed is what was saved, bit for
+/// bit.
+const TensorInfo& saved_tensor(const SafetensorsFile& file, const NamedTensor& tensor) {
+  const TensorInfo& saved = file.at(tensor.name);
+  const auto shape = std::span(tensor.value.shape).first(static_cast<std::size_t>(tensor.value.rank));
+  if (saved.dtype != tensor.value.dtype || !std::ranges::equal(saved.shape, shape)) {
+    throw FileError(fmt::format("{}: tensor '{}' is {} {}, the run needs {} {}", file.path().string(),
+                                tensor.name, safetensors_name(saved.dtype), shape_text(saved.shape),
+                                safetensors_name(tensor.value.dtype), shape_text(shape)));
   }
+  return saved;
+}
+
+void check_layout(const SafetensorsFile& file, std::span<const NamedTensor> tensors) {
+  for (const NamedTensor& tensor : tensors) saved_tensor(file, tensor);
 }
 
 void load_all(const SafetensorsFile& file, std::span<const NamedTensor> tensors, Backend& backend) {
-  for (const NamedTensor& tensor : tensors)
-    load_tensor(file.path(), file.at(tensor.name), tensor.value, backend);
+  for (const NamedTensor& tensor : tensors) {
+    const TensorInfo& saved = saved_tensor(file, tensor);
+    if (saved.dtype == DType::u8) {
+      backend.copy_to_device(tensor.value.data, saved.bytes.data(), saved.bytes.size());
+    } else {
+      load_tensor(file.path(), saved, tensor.value, backend);
+    }
+  }
 }
 
 }  // namespace

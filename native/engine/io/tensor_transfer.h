@@ -15,7 +15,7 @@ namespace ziptie {
 /// A tensor on a device under the name that it has in a file.
 struct NamedTensor {
   std::string name;
-  Tensor value;  ///< f32
+  Tensor value;
 };
 
 /// The values of a float tensor of any width, as float32. @throws FileError when it is none, or a number is

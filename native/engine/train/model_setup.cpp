@@ -42,7 +42,6 @@ ModelSource open_model(const Plan& plan) {
     return RunError(fmt::format("this engine cannot do {} yet", what));
   };
   if (plan.frozen_dtype != DType::f32) throw refuse("frozen weights in bfloat16");
-  if (plan.optimizer.name != OptimizerName::adamw_torch) throw refuse("8-bit AdamW");
   if (plan.optimizer.embedding_learning_rate) throw refuse("a learning rate for embeddings");
   if (plan.batching.group_by_length) throw refuse("group_by_length");
   if (plan.batching.packing) throw refuse("packing");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace ziptie {
 
@@ -28,12 +27,12 @@ StepResult Trainer::step(std::int64_t step) {
     sum += model_.forward_backward(batches[i].view(), scale, key).sum;
   }
   result.loss = sum * scale;
-  result.grad_norm = optimizer_.clip_gradients(
-      plan_.optimizer.max_grad_norm.value_or(std::numeric_limits<double>::infinity()));
-  result.learning_rate = plan_.optimizer.learning_rate * learning_rate_factor(plan_.schedule, step);
+  result.grad_norm = optimizer_.clip_gradients();
+  const double rate_factor = learning_rate_factor(plan_.schedule, step);
+  result.learning_rate = plan_.optimizer.learning_rate * rate_factor;
   if (!result.is_finite()) return result;
 
-  optimizer_.update(step, result.learning_rate);
+  optimizer_.update(step, rate_factor);
   return result;
 }
 

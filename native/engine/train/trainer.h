@@ -11,9 +11,9 @@
 namespace ziptie {
 
 struct StepResult {
-  double loss = 0;  ///< mean negative log-likelihood per supervised token of the whole step
-  double learning_rate = 0;
-  double grad_norm = 0;  ///< before clipping
+  double loss = 0;           ///< mean negative log-likelihood per supervised token of the whole step
+  double learning_rate = 0;  ///< but for embeddings, which may have their own
+  double grad_norm = 0;      ///< before clipping
   std::int64_t tokens = 0, supervised_tokens = 0;
 
   bool is_finite() const;

@@ -38,7 +38,8 @@ class CpuBackend final : public Backend {
            std::to_string(version->patch);
   }
 
-  Buffer allocate(std::size_t bytes) override {
+  // The device's memory is the host's.
+  Buffer allocate(std::size_t bytes, Placement) override {
     // calloc leaves large blocks to the kernel's zero pages: memory that is never touched is never used. It
     // does not align to cache lines, so the block's own address is kept in front of the aligned one.
     constexpr std::size_t line = 64;
@@ -74,14 +75,11 @@ class CpuBackend final : public Backend {
     });
   }
   void clip_scale(std::span<const Tensor> gradients, double limit, const Tensor& clip) override {
-    double squares = 0;
-    for (const Tensor& gradient : gradients) squares += squared_norm(gradient);
-    const double norm = std::sqrt(squares);
-    cpu::data<double>(clip)[0] = norm;
-    cpu::data<double>(clip)[1] = std::min(1.0, limit / (norm + 1e-6));
+    cpu::clip_scale(context(), gradients, limit, clip);
   }
-  void adamw8(const Tensor&, const Tensor&, const Adamw8State&, const AdamwStep&, const Tensor&) override {
-    throw std::logic_error("adamw8");
+  void adamw8(const Tensor& parameter, const Tensor& gradient, const Adamw8State& state,
+              const AdamwStep& step, const Tensor& clip) override {
+    cpu::adamw8(context(), parameter, gradient, state, step, clip);
   }
   void quantize_nf4(const Tensor& weight, const Nf4& to) override {
     cpu::quantize_nf4(context(), weight, to);

@@ -1,5 +1,4 @@
-// Ops whose every output depends on one row or one element: reductions to a number, the optimizer, SwiGLU,
-// rope.
+// Ops whose every output depends on one row or one element: reductions to a number, SwiGLU, rope.
 
 #include <cmath>
 
@@ -38,33 +37,6 @@ double sum(Context context, const Tensor& x, bool squares) {
   double total = 0;
   for (std::int64_t task = 0; task < tasks; ++task) total += partial[task];
   return total;
-}
-
-template <class T>
-void adamw(Context context, const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
-           const Tensor& second_moment, const AdamwStep& step, const Tensor& clip) {
-  const auto* norm_and_scale = data<const double>(clip);
-  if (!std::isfinite(norm_and_scale[0])) return;
-  T* p = data<T>(parameter);
-  const T* g = data<const T>(gradient);
-  T* m = data<T>(first_moment);
-  T* v = data<T>(second_moment);
-  const T decay = static_cast<T>(1 - step.learning_rate * step.weight_decay);
-  const T beta2 = static_cast<T>(step.beta2);
-  const T rest1 = static_cast<T>(1 - step.beta1), rest2 = static_cast<T>(1 - step.beta2);
-  const double steps = static_cast<double>(step.step);
-  const T size = static_cast<T>(step.learning_rate / (1 - std::pow(step.beta1, steps)));
-  const T root = static_cast<T>(std::sqrt(1 - std::pow(step.beta2, steps)));
-  const T epsilon = static_cast<T>(step.epsilon), scale = static_cast<T>(norm_and_scale[1]);
-  context.threads.run_blocks(parameter.elements(), elements_per_task,
-                             [=](std::int64_t begin, std::int64_t end, int) {
-                               for (std::int64_t i = begin; i < end; ++i) {
-                                 const T slope = g[i] * scale;
-                                 m[i] = m[i] + rest1 * (slope - m[i]);
-                                 v[i] = beta2 * v[i] + rest2 * slope * slope;
-                                 p[i] = p[i] * decay - size * m[i] / (std::sqrt(v[i]) / root + epsilon);
-                               }
-                             });
 }
 
 template <class T>
@@ -129,12 +101,10 @@ void rope(Context context, const Tensor& qkv, const Tensor& positions, const Ten
       });
 }
 
-#define ZIPTIE_INSTANTIATE(T)                                                                 \
-  template double sum<T>(Context, const Tensor&, bool);                                       \
-  template void adamw<T>(Context, const Tensor&, const Tensor&, const Tensor&, const Tensor&, \
-                         const AdamwStep&, const Tensor&);                                    \
-  template void swiglu_forward<T>(Context, const Tensor&, const Tensor&);                     \
-  template void swiglu_backward<T>(Context, const Tensor&, const Tensor&, const Tensor&);     \
+#define ZIPTIE_INSTANTIATE(T)                                                             \
+  template double sum<T>(Context, const Tensor&, bool);                                   \
+  template void swiglu_forward<T>(Context, const Tensor&, const Tensor&);                 \
+  template void swiglu_backward<T>(Context, const Tensor&, const Tensor&, const Tensor&); \
   template void rope<T>(Context, const Tensor&, const Tensor&, const Tensor&, const HeadLayout&, Rotation);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)

@@ -23,9 +23,12 @@ inline std::int64_t rows_per_task(std::int64_t width) { return std::max<std::int
 
 template <class T>
 double sum(Context context, const Tensor& x, bool squares);
+void clip_scale(Context context, std::span<const Tensor> gradients, double limit, const Tensor& clip);
 template <class T>
 void adamw(Context context, const Tensor& parameter, const Tensor& gradient, const Tensor& first_moment,
            const Tensor& second_moment, const AdamwStep& step, const Tensor& clip);
+void adamw8(Context context, const Tensor& parameter, const Tensor& gradient, const Adamw8State& state,
+            const AdamwStep& step, const Tensor& clip);
 
 template <class T>
 void gather_rows(Context context, const Tensor& x, const Tensor& rows, const Tensor& out);
