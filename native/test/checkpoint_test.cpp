@@ -40,7 +40,8 @@ struct Fixture {
     RunState state;
     state.step = step;
     state.plan = nlohmann::json::object();
-    store.save(step, tensors, state.json(), *backend, limit);
+    store.save(step, tensors, state.json(), *backend);
+    if (limit) CHECK(store.prune(*limit).empty());
   }
   fs::path checkpoint(std::int64_t step) const { return store.path_of(step); }
 };
@@ -81,7 +82,7 @@ TEST_CASE_FIXTURE(Fixture, "A checkpoint of the same step is replaced") {
   RunState state;
   state.step = 4;
   state.plan = nlohmann::json::object();
-  store.save(4, tensors, state.json(), *backend, 1);
+  store.save(4, tensors, state.json(), *backend);
   fill(0);
   store.load(4, tensors, *backend);
   CHECK(first() == 7);
@@ -93,8 +94,7 @@ TEST_CASE_FIXTURE(Fixture, "A save that fails leaves the others as they were and
   fs::create_directory(directory / "blocked");
   CheckpointTensors impossible = tensors;
   impossible.weights_file = "../../blocked";
-  CHECK(refusal([&] { store.save(2, impossible, {}, *backend, 1); }).find("cannot create") !=
-        std::string::npos);
+  CHECK(refusal([&] { store.save(2, impossible, {}, *backend); }).find("cannot create") != std::string::npos);
   CHECK(store.steps() == Steps{1});
   CHECK(std::distance(fs::directory_iterator(directory / "checkpoints"), fs::directory_iterator()) == 1);
 }
@@ -133,7 +133,7 @@ TEST_CASE_FIXTURE(Fixture,
   RunState state;
   state.step = 4;
   state.plan = nlohmann::json::object();
-  store.save(4, tensors, state.json(), *backend, {});
+  store.save(4, tensors, state.json(), *backend);
   const auto point = load_resume_point(store, tensors, *backend);
   REQUIRE(point);
   CHECK(point->state.step == 3);
@@ -151,6 +151,35 @@ TEST_CASE_FIXTURE(Fixture, "What is set aside is no checkpoint any more, but is 
     CHECK(fs::exists(aside / "model.safetensors"));
     CHECK(store.steps().empty());
   }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "An old checkpoint that cannot be deleted is told of, and does not keep the others") {
+  for (const std::int64_t step : {1, 2, 3}) save(step);
+  // The name that it would be deleted under is taken by something that no directory can replace.
+  std::ofstream(directory / "checkpoints/.step-1.tmp") << "in the way";
+  const auto failures = store.prune(1);
+  REQUIRE(failures.size() == 1);
+  CHECK(failures[0].find("step-1: cannot remove") != std::string::npos);
+  CHECK(store.steps() == Steps{1, 3});
+}
+
+TEST_CASE_FIXTURE(Fixture, "Moments in 8 bits come back as they were, and are not taken for others") {
+  const std::vector<std::uint8_t> codes = {0, 127, 128, 255};
+  Buffer codes_buffer = backend->allocate(codes.size());
+  tensors.optimizer = {{"w.exp_avg", {codes_buffer.data(), DType::u8, 2, {2, 2}}}};
+  backend->copy_to_device(codes_buffer.data(), codes.data(), codes.size());
+  save(1);
+  const std::vector<std::uint8_t> other(4, 7);
+  backend->copy_to_device(codes_buffer.data(), other.data(), other.size());
+  store.load(1, tensors, *backend);
+  std::vector<std::uint8_t> loaded(4);
+  backend->copy_to_host(loaded.data(), codes_buffer.data(), loaded.size());
+  CHECK(loaded == codes);
+  tensors.optimizer = {{"w.exp_avg", tensor(moment_buffer)}};
+  CHECK(refusal([&] {
+          store.read_state(1, tensors);
+        }).find("tensor 'w.exp_avg' is U8 [2, 2], the run needs F32 [2, 2]") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "A checkpoint of another model does not fit") {

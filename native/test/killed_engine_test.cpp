@@ -1,93 +1,16 @@
 // The engine's program as a process of its own: killed, stopped by signals, out of disk, wrongly called.
-#include <doctest/doctest.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/inotify.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <map>
+#include <chrono>
+#include <cstdlib>
+#include <random>
 #include <sstream>
 
+#include "engine_process.h"
 #include "temporary_directory.h"
-#include "tiny_run.h"
 
 using nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Starts the engine with its output in `log`; `file_limit` bounds every file that it writes, like a full
-/// disk, and `memory_limit` its address space, of which every thread's stack takes some.
-pid_t start(std::vector<std::string> arguments, const fs::path& log, rlim_t file_limit = RLIM_INFINITY,
-            rlim_t memory_limit = RLIM_INFINITY) {
-  arguments.insert(arguments.begin(), ZIPTIE_ENGINE);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
-    ::dup2(output, STDOUT_FILENO);
-    ::dup2(output, STDERR_FILENO);
-    if (file_limit != RLIM_INFINITY) {
-      const rlimit limit = {file_limit, file_limit};
-      ::setrlimit(RLIMIT_FSIZE, &limit);
-    }
-    if (memory_limit != RLIM_INFINITY) {
-      const rlimit limit = {memory_limit, memory_limit};
-      ::setrlimit(RLIMIT_AS, &limit);
-    }
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
-  }
-  return pid;
-}
-
-/// Exit status, or minus the signal that ended it.
-int wait_for(pid_t pid) {
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-int call(const std::vector<std::string>& arguments, const fs::path& log) {
-  return wait_for(start(arguments, log));
-}
-
-/// Waits until the run says that it has taken `step`, woken by every change of its directory.
-void wait_for_step(const fs::path& run, int step) {
-  const int watcher = ::inotify_init1(IN_CLOEXEC);
-  REQUIRE(::inotify_add_watch(watcher, run.c_str(), IN_MODIFY | IN_CREATE) >= 0);
-  while (true) {
-    bool reached = false, over = false;
-    for (const json& event : read_events(run)) {
-      reached = reached || (event["event"] == "step" && event["step"] >= step);
-      over = over || event["event"] == "run_failed" || event["event"] == "run_finished";
-    }
-    if (reached || over) break;
-    pollfd waiting = {watcher, POLLIN, 0};
-    REQUIRE(::poll(&waiting, 1, 60'000) == 1);
-    char changes[4096];
-    REQUIRE(::read(watcher, changes, sizeof changes) > 0);
-  }
-  ::close(watcher);
-}
-
-/// The text of each step's loss and gradient norm; steps that were taken again after a kill must give the
-/// same.
-std::map<int, std::string> losses(const fs::path& run) {
-  std::map<int, std::string> losses;
-  for (const json& event : read_events(run)) {
-    if (event["event"] != "step") continue;
-    const std::string text = event["loss"].dump() + " " + event["grad_norm"].dump();
-    const auto [known, added] = losses.emplace(event["step"], text);
-    CHECK(known->second == text);
-  }
-  return losses;
-}
 
 struct Fixture {
   TemporaryDirectory directory;
@@ -104,34 +27,68 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture,
-                  "Killed at any step and resumed, again and again, a run gives the losses of an undisturbed "
-                  "one to the last bit") {
-  const auto whole = write_plan("whole");
-  REQUIRE(call({"train", whole.string()}, log) == 0);
-  const auto killed = write_plan("killed");
-  const fs::path run = directory / "killed";
-  bool resume = false;
-  // Before the first checkpoint, between checkpoints, right after one.
-  for (const int step : {2, 11, 27, 28, 45}) {
-    std::vector<std::string> arguments = {"train", killed.string()};
-    if (resume) arguments.push_back("--resume");
-    const pid_t engine = start(arguments, log);
-    wait_for_step(run, step);
-    ::kill(engine, SIGKILL);
-    const int status = wait_for(engine);
-    REQUIRE((status == -SIGKILL || status == 0));
-    if (status == 0) break;  // it was quicker than the signal
-    CHECK(fs::exists(run / "run.lock"));
-    resume = true;
+namespace {
+
+/// Kills the engine at some moment of its life, or sees it end first. Half of the moments are while it writes
+/// a checkpoint, the others any. Returns what `wait_for` does.
+int kill_somewhere(pid_t engine, const fs::path& run, std::mt19937_64& random) {
+  const auto uniform = [&](int most) { return std::uniform_int_distribution(0, most)(random); };
+  const DirectoryWatch checkpoints(run / "checkpoints", IN_CREATE);
+  if (uniform(1) == 0) {
+    checkpoints.wait(10'000);
+    // Files are written one after the other, each for a millisecond or so.
+    ::usleep(static_cast<useconds_t>(uniform(4000)));
+  } else {
+    ::usleep(static_cast<useconds_t>(uniform(120'000)));
   }
-  REQUIRE(resume);
-  const int status = call({"train", killed.string(), "--resume"}, log);
-  INFO(file_text(log));
-  CHECK((status == 0 || read_events(run).back()["event"] == "run_finished"));
-  CHECK(losses(run) == losses(directory / "whole"));
-  CHECK(losses(run).size() == 60);
-  CHECK(file_text(run / "model/model.safetensors") == file_text(directory / "whole/model/model.safetensors"));
+  ::kill(engine, SIGKILL);
+  return wait_for(engine);
+}
+
+bool is_half_written(const fs::path& run) {
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints"))
+    if (entry.path().filename().string().starts_with(".step-")) return true;
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(
+    Fixture,
+    "Killed at 50 random moments, among them while it writes checkpoints, a run gives the losses and the "
+    "weights of an undisturbed one to the last bit") {
+  const char* given = std::getenv("ZIPTIE_TEST_SEED");
+  const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  MESSAGE("ZIPTIE_TEST_SEED=" << seed);
+  std::mt19937_64 random(seed);
+  plan["schedule"]["steps"] = 150;
+  plan["checkpointing"]["save_steps"] = 2;
+  plan["evaluation"]["every_steps"] = 50;
+  REQUIRE(call({"train", write_plan("whole").string()}, log) == 0);
+  int kills = 0, half_written = 0;
+  for (int attempt = 0; kills < 50; ++attempt) {
+    const std::string name = "killed-" + std::to_string(attempt);
+    const fs::path path = write_plan(name), run = directory / name;
+    fs::create_directories(run / "checkpoints");
+    int status = -SIGKILL;
+    while (status == -SIGKILL) {
+      // What was killed before it began has nothing to resume, but may be resumed all the same.
+      const pid_t engine = start({"train", path.string(), "--resume"}, log);
+      status = kills < 50 ? kill_somewhere(engine, run, random) : wait_for(engine);
+      if (status == -SIGKILL) {
+        kills += 1;
+        half_written += is_half_written(run);
+      }
+    }
+    INFO(file_text(log));
+    REQUIRE((status == 0 || read_events(run).back()["event"] == "run_finished"));
+    CHECK(losses(run) == losses(directory / "whole"));
+    CHECK(losses(run).size() == 150);
+    CHECK(file_text(run / "model/model.safetensors") ==
+          file_text(directory / "whole/model/model.safetensors"));
+    CHECK(!is_half_written(run));
+  }
+  CHECK(half_written > 0);
 }
 
 TEST_CASE_FIXTURE(Fixture, "SIGTERM and SIGINT end a run after its step, with a checkpoint of it") {
@@ -152,6 +109,38 @@ TEST_CASE_FIXTURE(Fixture, "SIGTERM and SIGINT end a run after its step, with a 
     CHECK(fs::exists(directory / name / "checkpoints" / ("step-" + last["step"].dump()) / "state.json"));
     CHECK(!fs::exists(directory / name / "run.lock"));
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "SIGTERM does not wait for the end of an evaluation") {
+  write_shard(directory / "evaluation.safetensors", counting_rows(1'000'000));
+  plan["evaluation"]["every_steps"] = 1;
+  const auto path = write_plan("evaluating");
+  const pid_t engine = start({"train", path.string()}, log);
+  wait_for_step(directory / "evaluating", 1);
+  const auto begin = std::chrono::steady_clock::now();
+  ::kill(engine, SIGTERM);
+  CHECK(wait_for(engine) == 0);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+  CHECK(events_named(directory / "evaluating", "evaluation").empty());
+  CHECK(read_events(directory / "evaluating").back()["state"] == "stopped");
+  CHECK(fs::exists(directory / "evaluating/checkpoints/step-1/state.json"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "SIGTERM does not wait until input files are hashed") {
+  const auto large = directory / "large";
+  std::ofstream(large).close();
+  fs::resize_file(large, std::uintmax_t{4} << 30);
+  plan["inputs"][large.string()] = std::string(64, '0');
+  const auto path = write_plan("hashing");
+  const DirectoryWatch watch(directory.path());
+  const pid_t engine = start({"train", path.string(), "--resume"}, log);
+  watch.wait_until(
+      [&] { return file_text(log).find("reading the model and the data") != std::string::npos; });
+  const auto begin = std::chrono::steady_clock::now();
+  ::kill(engine, SIGTERM);
+  CHECK(wait_for(engine) == 0);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+  CHECK(read_events(directory / "hashing").back()["state"] == "stopped");
 }
 
 TEST_CASE_FIXTURE(Fixture, "A second engine on a directory is turned away and the first goes on") {

@@ -9,6 +9,7 @@
 #include "engine/io/hf_model.h"
 #include "engine/io/peft_adapter.h"
 #include "engine/train/model_setup.h"
+#include "engine/train/optimizer.h"
 #include "engine/train/plan.h"
 
 namespace {
@@ -46,10 +47,9 @@ void write_logits(const LogitsArguments& arguments) {
   if (adapter) load_adapter(arguments.adapter, model);
 
   const fs::path shards[] = {arguments.shard};
-  const TokenDataset rows(shards, files.config().vocab_size, std::numeric_limits<std::int32_t>::max(),
-                          Truncation::cut);
+  const TokenDataset rows(shards, {files.config().vocab_size, std::numeric_limits<std::int32_t>::max()});
   TokenBatch batch;
-  for (std::int64_t row = 0; row < rows.rows(); ++row) rows.append_row(row, batch);
+  for (std::int64_t row = 0; row < rows.units(); ++row) rows.append_unit(row, batch);
 
   const std::vector<float> logits = model.logits(batch.view());
   const Loss loss =
@@ -71,6 +71,52 @@ void write_logits(const LogitsArguments& arguments) {
                                {shape.begin(), shape.begin() + parameter.value.rank}, values));
     }
   }
+  write_safetensors(arguments.output, tensors, {});
+}
+
+struct OptimizerArguments {
+  fs::path input, output;
+  std::string name = "adamw_torch";
+  OptimizerSettings settings{};
+};
+
+/// Takes a step for each of `gradients` [steps, elements] from `value` [elements], and writes what they are
+/// after each: `value` and the state's tensors, [steps, …].
+void write_optimizer_steps(OptimizerArguments arguments) {
+  const auto chosen = choose_backend(Device::cpu, 0);
+  Backend& backend = *chosen.backend;
+  const SafetensorsFile input(arguments.input);
+  const TensorInfo& gradients = input.at("gradients");
+  const std::int64_t steps = gradients.shape.at(0), elements = gradients.shape.at(1);
+  const std::size_t bytes = static_cast<std::size_t>(elements) * sizeof(float);
+  const Buffer value = backend.allocate(bytes), gradient = backend.allocate(bytes);
+  Parameter parameter;
+  parameter.name = "value";
+  parameter.value = {value.data(), DType::f32, 1, {elements}};
+  parameter.gradient = Tensor{gradient.data(), DType::f32, 1, {elements}};
+  backend.copy_to_device(value.data(), input.at("value").bytes.data(), bytes);
+  if (arguments.name == "adamw_8bit") arguments.settings.name = OptimizerName::adamw_8bit;
+  if (arguments.name == "paged_adamw_8bit") arguments.settings.name = OptimizerName::paged_adamw_8bit;
+  Optimizer optimizer(backend, std::span(&parameter, 1), arguments.settings);
+
+  std::vector<NamedTensor> shown = optimizer.weights();
+  for (const NamedTensor& tensor : optimizer.state()) shown.push_back(tensor);
+  std::vector<std::vector<std::byte>> after(shown.size());
+  for (std::int64_t step = 1; step <= steps; ++step) {
+    backend.copy_to_device(gradient.data(),
+                           gradients.bytes.data() + static_cast<std::size_t>(step - 1) * bytes, bytes);
+    optimizer.clip_gradients();
+    optimizer.update(step, 1);
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+      const Tensor& tensor = shown[i].value;
+      const std::size_t size = static_cast<std::size_t>(tensor.elements()) * size_of(tensor.dtype);
+      after[i].resize(after[i].size() + size);
+      backend.copy_to_host(after[i].data() + after[i].size() - size, tensor.data, size);
+    }
+  }
+  std::vector<TensorInfo> tensors;
+  for (std::size_t i = 0; i < shown.size(); ++i)
+    tensors.push_back({shown[i].name, shown[i].value.dtype, {steps, shown[i].value.shape[0]}, after[i]});
   write_safetensors(arguments.output, tensors, {});
 }
 
@@ -124,10 +170,21 @@ int main(int argc, char** argv) {
   auto* adapter_command = app.add_subcommand("initial-adapter", "The adapter that a plan starts from");
   adapter_command->add_option("--plan", plan)->required();
   adapter_command->add_option("--output", output)->required();
+  OptimizerArguments optimizer;
+  auto* optimizer_command = app.add_subcommand("optimizer", "Weights and optimizer state after each step");
+  optimizer_command->add_option("--input", optimizer.input)->required();
+  optimizer_command->add_option("--output", optimizer.output)->required();
+  optimizer_command->add_option("--name", optimizer.name);
+  optimizer_command->add_option("--learning-rate", optimizer.settings.learning_rate);
+  optimizer_command->add_option("--beta1", optimizer.settings.beta1);
+  optimizer_command->add_option("--beta2", optimizer.settings.beta2);
+  optimizer_command->add_option("--epsilon", optimizer.settings.epsilon);
+  optimizer_command->add_option("--weight-decay", optimizer.settings.weight_decay);
   CLI11_PARSE(app, argc, argv);
   try {
     if (*logits_command) write_logits(logits);
     if (*rewrite_command) rewrite_adapter(rewrite);
+    if (*optimizer_command) write_optimizer_steps(optimizer);
     if (*adapter_command) write_initial_adapter(plan, output);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -137,7 +137,8 @@ TEST_CASE("A damaged or hostile file is refused with what is wrong with it") {
       {"metadata that is no text", file_with(R"({"__metadata__":{"step":3}})", 0),
        "__metadata__.step is not a string"},
       {"metadata that is no object", file_with(R"({"__metadata__":[]})", 0), "__metadata__ is not an object"},
-      {"nesting without end", file_with(std::string(200'000, '['), 0), "its header: nested more than 64 deep"},
+      {"nesting without end", file_with(std::string(200'000, '['), 0),
+       "its header: nested more than 64 deep"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.about);

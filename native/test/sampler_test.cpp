@@ -97,3 +97,50 @@ TEST_CASE("However small its weight, a data set is never left out altogether") {
   const Sampler sampler(std::vector<WeightedRows>{{3, 0.01}, {10, 1}}, 9, true);
   CHECK(sampler.rows_per_epoch() == 11);
 }
+
+namespace {
+
+/// A length for every row, with many of the same.
+std::int64_t length_of(SampledRow row) { return (row.row * 7919 + row.dataset * 31) % 23 + 1; }
+
+/// transformers' get_length_grouped_indices, on rows that are shuffled already.
+std::vector<Row> grouped_by_length(std::vector<Row> rows, std::int64_t batch_size) {
+  const auto longer = [](const Row& a, const Row& b) {
+    return length_of({a.first, a.second}) > length_of({b.first, b.second});
+  };
+  const auto count = static_cast<std::int64_t>(rows.size());
+  const std::int64_t size =
+      std::max<std::int64_t>(1, std::min<std::int64_t>(count / (batch_size * 4), 50)) * batch_size;
+  std::vector<std::int64_t> fronts;
+  for (std::int64_t begin = 0; begin < count; begin += size) {
+    std::stable_sort(rows.begin() + begin, rows.begin() + std::min(count, begin + size), longer);
+    fronts.push_back(begin);
+  }
+  const auto longest = *std::max_element(
+      fronts.begin(), fronts.end(), [&](std::int64_t a, std::int64_t b) { return longer(rows[b], rows[a]); });
+  std::swap(rows[0], rows[longest]);
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("Grouped by length, an epoch holds the rows of a shuffled one in transformers' order") {
+  for (const bool shuffle : {true, false}) {
+    for (const std::int64_t batch_size : {1, 3, 8, 100}) {
+      const std::vector<WeightedRows> datasets = {{137, 1}, {45, 1.5}};
+      const Sampler plain(datasets, 5, shuffle),
+          grouped(datasets, 5, shuffle, LengthGrouping{batch_size, length_of});
+      for (const std::int64_t number : {0, 3})
+        CHECK(epoch(grouped, number) == grouped_by_length(epoch(plain, number), batch_size));
+    }
+  }
+}
+
+TEST_CASE("Grouped by length, any position can be asked for first") {
+  const std::vector<WeightedRows> datasets = {{200, 1}};
+  const Sampler one(datasets, 5, true, LengthGrouping{4, length_of});
+  for (const std::int64_t position : {700, 13, 250, 199, 0, 401}) {
+    const Sampler fresh(datasets, 5, true, LengthGrouping{4, length_of});
+    CHECK(one.at(position).row == fresh.at(position).row);
+  }
+}

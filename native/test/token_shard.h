@@ -16,7 +16,9 @@ ziptie::TensorInfo one_dimensional(const char* name, ziptie::DType dtype, const 
   return {name, dtype, {static_cast<std::int64_t>(values.size())}, std::as_bytes(std::span(values))};
 }
 
-inline void write_shard(const std::filesystem::path& path, const std::vector<TokenRow>& rows) {
+/// With `pack_offsets` when there are any.
+inline void write_shard(const std::filesystem::path& path, const std::vector<TokenRow>& rows,
+                        const std::vector<std::uint64_t>& pack_offsets = {}) {
   std::vector<std::uint32_t> ids;
   std::vector<std::uint8_t> mask;
   std::vector<std::uint64_t> offsets = {0};
@@ -25,9 +27,10 @@ inline void write_shard(const std::filesystem::path& path, const std::vector<Tok
     mask.insert(mask.end(), row.loss_mask.begin(), row.loss_mask.end());
     offsets.push_back(ids.size());
   }
-  const std::vector<ziptie::TensorInfo> tensors = {
-      one_dimensional("input_ids", ziptie::DType::u32, ids),
-      one_dimensional("loss_mask", ziptie::DType::u8, mask),
-      one_dimensional("row_offsets", ziptie::DType::u64, offsets)};
+  std::vector<ziptie::TensorInfo> tensors = {one_dimensional("input_ids", ziptie::DType::u32, ids),
+                                             one_dimensional("loss_mask", ziptie::DType::u8, mask),
+                                             one_dimensional("row_offsets", ziptie::DType::u64, offsets)};
+  if (!pack_offsets.empty())
+    tensors.push_back(one_dimensional("pack_offsets", ziptie::DType::u64, pack_offsets));
   ziptie::write_safetensors(path, tensors, {});
 }

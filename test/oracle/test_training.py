@@ -2,13 +2,14 @@
 
 import json
 
+import numpy
 import pytest
 import torch
 from conftest import events, relative_difference, run_engine, run_probe, write_plan, write_shard
-from models import random_llama, random_rows, train
+from models import loss_sum, random_llama, random_rows, train
 from peft import PeftModel
-from safetensors.numpy import load_file
-from transformers import AutoModelForCausalLM, get_cosine_with_min_lr_schedule_with_warmup
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForCausalLM, get_cosine_with_min_lr_schedule_with_warmup, trainer_pt_utils
 
 ADAPTER = {
     "r": 8,
@@ -167,3 +168,65 @@ def test_the_learning_rate_is_that_of_transformers_after_a_warm_up_that_starts_a
     assert reference[0] == 0
     assert ours[:warmup] == pytest.approx([1e-3 * (step + 1) / warmup for step in range(warmup)], rel=1e-6)
     assert ours[warmup:] == pytest.approx(reference[warmup:], rel=1e-6)
+
+
+def test_rows_grouped_by_length_come_in_the_order_of_transformers(tmp_path, monkeypatch):
+    random_llama(tmp_path / "model", tied=True, kv_heads=2, seed=43)
+    rows = random_rows(101, 320, seed=43)
+    write_shard(tmp_path / "rows.safetensors", rows)
+    batch_size, accumulation = 3, 2
+    plan_path = write_plan(
+        tmp_path / "run",
+        model={"path": str(tmp_path / "model")},
+        shard=tmp_path / "rows.safetensors",
+        steps=len(rows) // (batch_size * accumulation),
+        batching={
+            "per_device_train_batch_size": batch_size,
+            "gradient_accumulation_steps": accumulation,
+            "max_length": 4096,
+            "truncation": "cut",
+            "shuffle": False,
+            "group_by_length": True,
+            "packing": False,
+        },
+    )
+    run_engine("train", str(plan_path))
+    monkeypatch.setattr(trainer_pt_utils.torch, "randperm", lambda count, generator: torch.arange(count))
+    per_step = batch_size * accumulation
+    order = trainer_pt_utils.get_length_grouped_indices([len(ids) for ids, _ in rows], per_step)
+    steps = events(tmp_path / "run", "step")
+    for number, step in enumerate(steps):
+        expected = sum(len(rows[row][0]) for row in order[number * per_step : (number + 1) * per_step])
+        assert step["tokens"] == expected, number
+
+
+def test_packed_rows_train_as_if_each_were_alone(tmp_path):
+    random_llama(tmp_path / "model", tied=True, kv_heads=2, seed=47)
+    rows = random_rows(24, 320, seed=47)
+    write_shard(tmp_path / "rows.safetensors", rows)
+    shard = load_file(tmp_path / "rows.safetensors")
+    packs = numpy.arange(0, 25, 3, dtype=numpy.uint64)
+    save_file({**shard, "pack_offsets": packs}, str(tmp_path / "packed.safetensors"))
+    batching = {
+        "gradient_accumulation_steps": 1,
+        "max_length": 4096,
+        "truncation": "cut",
+        "shuffle": False,
+        "group_by_length": False,
+    }
+    losses = {}
+    for name, packing, batch_size in [("rows", False, 6), ("packed", True, 2)]:
+        plan_path = write_plan(
+            tmp_path / name,
+            model={"path": str(tmp_path / "model")},
+            shard=tmp_path / f"{name}.safetensors",
+            steps=8,
+            batching={**batching, "per_device_train_batch_size": batch_size, "packing": packing},
+        )
+        run_engine("train", str(plan_path))
+        losses[name] = [step["loss"] for step in events(tmp_path / name, "step")]
+    assert losses["packed"] == losses["rows"]
+    assert events(tmp_path / "packed", "run_started")[0]["rows"]["packs"] == 8
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    total, tokens = loss_sum(model, rows[:6])
+    assert losses["packed"][0] == pytest.approx((total / tokens).item(), rel=1e-5)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "engine/backend/philox.h"
 
@@ -36,8 +38,9 @@ std::uint64_t permuted(std::uint64_t index, std::uint64_t count, std::uint64_t k
   return index;
 }
 
-Sampler::Sampler(std::span<const WeightedRows> datasets, std::uint64_t seed, bool shuffle)
-    : seed_(seed), shuffle_(shuffle) {
+Sampler::Sampler(std::span<const WeightedRows> datasets, std::uint64_t seed, bool shuffle,
+                 std::optional<LengthGrouping> grouping)
+    : seed_(seed), shuffle_(shuffle), grouping_(std::move(grouping)) {
   for (const WeightedRows& dataset : datasets) {
     datasets_.push_back({dataset.rows, rows_per_epoch_});
     const double contribution = std::round(dataset.weight * static_cast<double>(dataset.rows));
@@ -46,8 +49,39 @@ Sampler::Sampler(std::span<const WeightedRows> datasets, std::uint64_t seed, boo
 }
 
 SampledRow Sampler::at(std::int64_t position) const {
-  const std::int64_t epoch = position / rows_per_epoch_;
-  std::int64_t within = position % rows_per_epoch_;
+  const std::int64_t epoch = position / rows_per_epoch_, within = position % rows_per_epoch_;
+  return ungrouped(epoch, grouping_ ? grouped(epoch, within) : within);
+}
+
+std::int64_t Sampler::grouped(std::int64_t epoch, std::int64_t within) const {
+  const auto length = [&](std::int64_t place) { return grouping_->length(ungrouped(epoch, place)); };
+  const std::int64_t batches = std::clamp<std::int64_t>(rows_per_epoch_ / (grouping_->batch_size * 4), 1, 50);
+  const std::int64_t size = batches * grouping_->batch_size, index = within / size;
+  Megabatch& known = megabatch_;
+  if (known.epoch != epoch) {
+    known = {.epoch = epoch, .index = -1, .longest = 0, .leader = 0, .places = {}};
+    std::int64_t most = 0;
+    for (std::int64_t place = 0; place < rows_per_epoch_; ++place) {
+      if (const std::int64_t tokens = length(place); tokens > most) {
+        most = tokens;
+        known.longest = place;
+        if (place < size) known.leader = place;
+      }
+    }
+  }
+  if (known.index != index) {
+    known.index = index;
+    known.places.resize(static_cast<std::size_t>(std::min(size, rows_per_epoch_ - index * size)));
+    std::iota(known.places.begin(), known.places.end(), index * size);
+    std::ranges::stable_sort(known.places, std::greater(), length);
+    // The places of the epoch's longest row and of the first megabatch's are exchanged.
+    if (known.longest / size == index) known.places.front() = known.leader;
+    if (index == 0) known.places.front() = known.longest;
+  }
+  return known.places[static_cast<std::size_t>(within - index * size)];
+}
+
+SampledRow Sampler::ungrouped(std::int64_t epoch, std::int64_t within) const {
   if (shuffle_) {
     within = static_cast<std::int64_t>(permuted(static_cast<std::uint64_t>(within),
                                                 static_cast<std::uint64_t>(rows_per_epoch_),

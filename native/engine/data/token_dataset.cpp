@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace ziptie {
 namespace {
@@ -27,95 +28,196 @@ T element(const TensorInfo& tensor, std::uint64_t index) {
   return value;
 }
 
+/// Offsets of `parts` into `whole` things, as in [0, 3, 7] for 7 things in two parts.
+class Offsets {
+ public:
+  /// @throws FileError unless they begin with 0 and end at `whole`
+  Offsets(const SafetensorsFile& file, const char* name, std::uint64_t whole, const char* things)
+      : file_(file), name_(name), things_(things), whole_(whole), values_(vector_of(file, name, DType::u64)) {
+    if (values_.shape[0] < 1 || element<std::uint64_t>(values_, 0) != 0)
+      throw FileError(fmt::format("{}: {} do not begin with 0", file.path().string(), name));
+    if (const auto end = element<std::uint64_t>(values_, parts()); end != whole) {
+      throw FileError(
+          fmt::format("{}: {} end at {}, there are {} {}", file.path().string(), name, end, whole, things));
+    }
+  }
+
+  std::uint64_t parts() const { return static_cast<std::uint64_t>(values_.shape[0]) - 1; }
+  struct Range {
+    std::uint64_t begin, end;
+  };
+  /// @throws FileError calling the part `what` when it ends before it begins or beyond the whole
+  Range at(std::uint64_t part, const char* what) const {
+    const auto begin = element<std::uint64_t>(values_, part), end = element<std::uint64_t>(values_, part + 1);
+    if (end < begin || end > whole_) {
+      throw FileError(fmt::format("{}: {} {}: {} [{}, {}) do not ascend within {} {}", file_.path().string(),
+                                  what, part, name_, begin, end, whole_, things_));
+    }
+    return {begin, end};
+  }
+
+ private:
+  const SafetensorsFile& file_;
+  const char* name_;
+  const char* things_;
+  std::uint64_t whole_;
+  const TensorInfo& values_;
+};
+
 }  // namespace
 
 std::int64_t TokenBatch::supervised_tokens() const {
   return std::count(loss_mask.begin(), loss_mask.end(), std::uint8_t{1});
 }
 
-TokenDataset::TokenDataset(std::span<const std::filesystem::path> shards, std::int64_t vocab_size,
-                           std::int64_t max_length, Truncation truncation) {
-  for (const auto& path : shards) {
-    shards_.emplace_back(path);
-    add_shard(static_cast<std::uint32_t>(shards_.size() - 1), vocab_size, max_length, truncation);
-  }
-  if (rows_.empty()) {
-    throw FileError(fmt::format("{}: none of the {} rows of this data set has a token that carries loss{}",
-                                shards.empty() ? "" : shards.front().string(), counts_.total,
-                                counts_.too_long > 0 ? fmt::format("; {} are longer than max_length, {}",
-                                                                   counts_.too_long, max_length)
-                                                     : fmt::format(" within max_length, {}", max_length)));
-  }
-}
+/// Looks at every token of one shard and adds its rows to a data set.
+class TokenDataset::ShardReader {
+ public:
+  ShardReader(TokenDataset& dataset, std::size_t shard, const RowSettings& settings)
+      : dataset_(dataset),
+        shard_(static_cast<std::uint32_t>(shard)),
+        settings_(settings),
+        file_(dataset.shards_[shard]),
+        ids_(vector_of(file_, "input_ids", DType::u32)),
+        mask_(vector_of(file_, "loss_mask", DType::u8)) {}
 
-void TokenDataset::add_shard(std::uint32_t shard, std::int64_t vocab_size, std::int64_t max_length,
-                             Truncation truncation) {
-  const SafetensorsFile& file = shards_[shard];
-  const TensorInfo& ids = vector_of(file, "input_ids", DType::u32);
-  const TensorInfo& mask = vector_of(file, "loss_mask", DType::u8);
-  const TensorInfo& offsets = vector_of(file, "row_offsets", DType::u64);
-  const auto tokens = static_cast<std::uint64_t>(ids.shape[0]);
-  const auto refuse = [&](const std::string& what) {
-    return FileError(fmt::format("{}: {}", file.path().string(), what));
-  };
-  if (mask.shape[0] != ids.shape[0]) {
-    throw refuse(fmt::format("loss_mask has {} elements, input_ids {}", mask.shape[0], ids.shape[0]));
-  }
-  if (offsets.shape[0] < 1 || element<std::uint64_t>(offsets, 0) != 0)
-    throw refuse("row_offsets do not begin with 0");
-  const auto rows = static_cast<std::uint64_t>(offsets.shape[0]) - 1;
-  if (element<std::uint64_t>(offsets, rows) != tokens) {
-    throw refuse(fmt::format("row_offsets end at {}, there are {} tokens",
-                             element<std::uint64_t>(offsets, rows), tokens));
-  }
-
-  for (std::uint64_t row = 0; row < rows; ++row) {
-    const auto begin = element<std::uint64_t>(offsets, row), end = element<std::uint64_t>(offsets, row + 1);
-    if (end < begin || end > tokens) {
-      throw refuse(fmt::format("row {}: row_offsets [{}, {}) do not ascend within {} tokens", row, begin, end,
-                               tokens));
+  void read(const InterruptionPoint& interruption) {
+    if (mask_.shape[0] != ids_.shape[0]) {
+      throw refuse(fmt::format("loss_mask has {} elements, input_ids {}", mask_.shape[0], ids_.shape[0]));
     }
+    const Offsets rows(file_, "row_offsets", static_cast<std::uint64_t>(ids_.shape[0]), "tokens");
+    std::optional<Offsets> packs;
+    if (settings_.packing) packs.emplace(file_, "pack_offsets", rows.parts(), "rows");
+
+    std::uint64_t tokens = 0;
+    const auto add_rows = [&](Offsets::Range range) {
+      for (std::uint64_t row = range.begin; row < range.end; ++row) {
+        const auto [begin, end] = rows.at(row, "row");
+        check_tokens(row, begin, end);
+        add_row(begin, end);
+        // Looking at so many takes a fraction of a second.
+        constexpr std::uint64_t piece = 1 << 24;
+        if (tokens / piece != (tokens + end - begin) / piece) pass(interruption);
+        tokens += end - begin;
+      }
+    };
+    if (!packs) add_rows({0, rows.parts()});
+    for (std::uint64_t pack = 0; packs && pack < packs->parts(); ++pack) {
+      const std::size_t first = dataset_.rows_.size();
+      add_rows(packs->at(pack, "pack"));
+      end_pack(pack, first);
+    }
+  }
+
+ private:
+  FileError refuse(const std::string& what) const {
+    return FileError(fmt::format("{}: {}", file_.path().string(), what));
+  }
+
+  void check_tokens(std::uint64_t row, std::uint64_t begin, std::uint64_t end) const {
     for (std::uint64_t at = begin; at < end; ++at) {
-      if (const auto id = element<std::uint32_t>(ids, at); id >= vocab_size) {
+      if (const auto id = element<std::uint32_t>(ids_, at); id >= settings_.vocab_size) {
         throw refuse(fmt::format(
             "row {}, token {}: id {} is not in the model's vocabulary of {}; the tokenizer belongs to "
             "another model",
-            row, at - begin, id, vocab_size));
+            row, at - begin, id, settings_.vocab_size));
       }
-      if (const auto carries = element<std::uint8_t>(mask, at); carries > 1) {
+      if (const auto carries = element<std::uint8_t>(mask_, at); carries > 1) {
         throw refuse(
             fmt::format("row {}, token {}: loss_mask is {}, neither 0 nor 1", row, at - begin, carries));
       }
     }
+  }
 
-    counts_.total += 1;
-    const std::uint64_t length = std::min(end - begin, static_cast<std::uint64_t>(max_length));
-    if (length < end - begin && truncation == Truncation::drop) {
-      counts_.too_long += 1;
-      continue;
+  void add_row(std::uint64_t begin, std::uint64_t end) {
+    RowCounts& counts = dataset_.counts_;
+    counts.total += 1;
+    const std::uint64_t length = std::min(end - begin, static_cast<std::uint64_t>(settings_.max_length));
+    if (length < end - begin && settings_.truncation == Truncation::drop) {
+      counts.too_long += 1;
+      return;
     }
     // The mask of a row's first token does not count: nothing predicts it.
-    const auto* first = reinterpret_cast<const std::uint8_t*>(mask.bytes.data()) + begin;
+    const auto* first = reinterpret_cast<const std::uint8_t*>(mask_.bytes.data()) + begin;
     if (length < 2 || std::find(first + 1, first + length, std::uint8_t{1}) == first + length) {
-      counts_.unsupervised += 1;
-      continue;
+      counts.unsupervised += 1;
+      return;
     }
-    if (length < end - begin) counts_.cut += 1;
-    longest_ = std::max(longest_, static_cast<std::int64_t>(length));
-    rows_.push_back({shard, static_cast<std::uint32_t>(length), begin});
+    if (length < end - begin) counts.cut += 1;
+    dataset_.longest_ = std::max(dataset_.longest_, static_cast<std::int64_t>(length));
+    dataset_.rows_.push_back({shard_, static_cast<std::uint32_t>(length), begin});
+  }
+
+  /// Rows from `first` on are those of a pack; one that has lost all its rows is none.
+  void end_pack(std::uint64_t pack, std::size_t first) {
+    const auto& rows = dataset_.rows_;
+    std::int64_t tokens = 0;
+    for (std::size_t row = first; row < rows.size(); ++row) tokens += rows[row].length;
+    if (tokens > settings_.max_length) {
+      throw refuse(
+          fmt::format("pack {} has {} tokens, max_length is {}", pack, tokens, settings_.max_length));
+    }
+    if (rows.size() == first) return;
+    dataset_.pack_ends_.push_back(rows.size());
+    dataset_.counts_.packs += 1;
+  }
+
+  TokenDataset& dataset_;
+  std::uint32_t shard_;
+  const RowSettings& settings_;
+  const SafetensorsFile& file_;
+  const TensorInfo& ids_;
+  const TensorInfo& mask_;
+};
+
+TokenDataset::TokenDataset(std::span<const std::filesystem::path> shards, const RowSettings& settings,
+                           const InterruptionPoint& interruption) {
+  shards_.reserve(shards.size());
+  for (const auto& path : shards) {
+    shards_.emplace_back(path);
+    ShardReader(*this, shards_.size() - 1, settings).read(interruption);
+  }
+  if (rows_.empty()) {
+    throw FileError(fmt::format(
+        "{}: none of the {} rows of this data set has a token that carries loss{}",
+        shards.empty() ? "" : shards.front().string(), counts_.total,
+        counts_.too_long > 0
+            ? fmt::format("; {} are longer than max_length, {}", counts_.too_long, settings.max_length)
+            : fmt::format(" within max_length, {}", settings.max_length)));
   }
 }
 
-void TokenDataset::append_row(std::int64_t row, TokenBatch& batch) const {
-  const Row& place = rows_.at(static_cast<std::size_t>(row));
-  const SafetensorsFile& file = shards_[place.shard];
+std::int64_t TokenDataset::units() const {
+  return static_cast<std::int64_t>(pack_ends_.empty() ? rows_.size() : pack_ends_.size());
+}
+
+std::pair<std::size_t, std::size_t> TokenDataset::rows_of(std::int64_t unit) const {
+  const auto at = static_cast<std::size_t>(unit);
+  if (pack_ends_.empty()) return {at, at + 1};
+  return {at == 0 ? 0 : pack_ends_[at - 1], pack_ends_.at(at)};
+}
+
+std::int64_t TokenDataset::unit_tokens(std::int64_t unit) const {
+  const auto [begin, end] = rows_of(unit);
+  std::int64_t tokens = 0;
+  for (std::size_t row = begin; row < end; ++row) tokens += rows_[row].length;
+  return tokens;
+}
+
+void TokenDataset::append_unit(std::int64_t unit, TokenBatch& batch) const {
+  const auto [begin, end] = rows_of(unit);
+  for (std::size_t row = begin; row < end; ++row) append_row(rows_.at(row), batch);
+}
+
+void TokenDataset::append_row(const Row& row, TokenBatch& batch) const {
+  const SafetensorsFile& file = shards_[row.shard];
   const std::size_t at = batch.input_ids.size();
-  batch.input_ids.resize(at + place.length);
-  batch.loss_mask.resize(at + place.length);
+  batch.input_ids.resize(at + row.length);
+  batch.loss_mask.resize(at + row.length);
   std::memcpy(batch.input_ids.data() + at,
-              file.at("input_ids").bytes.data() + place.begin * sizeof(std::uint32_t),
-              place.length * sizeof(std::uint32_t));
-  std::memcpy(batch.loss_mask.data() + at, file.at("loss_mask").bytes.data() + place.begin, place.length);
+              file.at("input_ids").bytes.data() + row.begin * sizeof(std::uint32_t),
+              row.length * sizeof(std::uint32_t));
+  std::memcpy(batch.loss_mask.data() + at, file.at("loss_mask").bytes.data() + row.begin, row.length);
   batch.loss_mask[at] = 0;
   batch.sequence_offsets.push_back(static_cast<std::uint32_t>(batch.input_ids.size()));
 }

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "engine/io/interruption.h"
 #include "engine/io/safetensors.h"
 #include "engine/model/llama.h"
 
@@ -19,6 +21,17 @@ struct RowCounts {
   std::int64_t cut = 0;           ///< shortened
   std::int64_t too_long = 0;      ///< dropped for their length
   std::int64_t unsupervised = 0;  ///< left out because no token within the length carries loss
+  std::int64_t packs = 0;         ///< that the rows which are left lie in; 0 without packing
+
+  std::int64_t used() const { return total - too_long - unsupervised; }
+};
+
+/// Which rows of a shard are trained on, and how.
+struct RowSettings {
+  std::int64_t vocab_size;
+  std::int64_t max_length;
+  Truncation truncation = Truncation::cut;
+  bool packing = false;  ///< a unit is a pack of `pack_offsets` rather than a row
 };
 
 /// Sequences laid end to end, owned. `loss_mask` is 0 at the first token of each, which is never predicted.
@@ -32,23 +45,24 @@ struct TokenBatch {
   std::int64_t supervised_tokens() const;
 };
 
+/// Units are what batches are counted in and what is shuffled: rows or, with packing, packs. Within a pack
+/// every row stays a sequence of its own.
 class TokenDataset {
  public:
   /// Opens the shards and looks at every token.
-  /// @throws FileError naming the shard and the row: a tensor is missing or of another type or length,
-  /// offsets are not
-  ///         ascending, an id is not below `vocab_size`, a mask is neither 0 nor 1; or no row of all carries
-  ///         loss
-  TokenDataset(std::span<const std::filesystem::path> shards, std::int64_t vocab_size,
-               std::int64_t max_length, Truncation truncation);
+  /// @throws FileError naming the shard and the row or pack: a tensor is missing or of another type or
+  /// length, offsets do not ascend, an id is not below `vocab_size`, a mask is neither 0 nor 1, a pack holds
+  /// more than `max_length` tokens; or no row of all carries loss
+  TokenDataset(std::span<const std::filesystem::path> shards, const RowSettings& settings,
+               const InterruptionPoint& interruption = {});
 
-  /// Rows to train on.
-  std::int64_t rows() const { return static_cast<std::int64_t>(rows_.size()); }
   const RowCounts& counts() const { return counts_; }
   /// Tokens of the longest row to train on.
   std::int64_t longest() const { return longest_; }
-  std::int64_t row_length(std::int64_t row) const { return rows_.at(static_cast<std::size_t>(row)).length; }
-  void append_row(std::int64_t row, TokenBatch& batch) const;
+  std::int64_t units() const;
+  /// Tokens of all its rows.
+  std::int64_t unit_tokens(std::int64_t unit) const;
+  void append_unit(std::int64_t unit, TokenBatch& batch) const;
 
  private:
   struct Row {
@@ -56,12 +70,15 @@ class TokenDataset {
     std::uint32_t length;
     std::uint64_t begin;
   };
+  class ShardReader;
 
-  void add_shard(std::uint32_t shard, std::int64_t vocab_size, std::int64_t max_length,
-                 Truncation truncation);
+  /// Indices into `rows_`: [first, second).
+  std::pair<std::size_t, std::size_t> rows_of(std::int64_t unit) const;
+  void append_row(const Row& row, TokenBatch& batch) const;
 
   std::vector<SafetensorsFile> shards_;
   std::vector<Row> rows_;
+  std::vector<std::size_t> pack_ends_;  ///< into `rows_`, ascending; empty without packing
   RowCounts counts_;
   std::int64_t longest_ = 0;
 };

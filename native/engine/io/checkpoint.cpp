@@ -83,7 +83,7 @@ std::vector<std::int64_t> CheckpointStore::steps() const {
 }
 
 void CheckpointStore::save(std::int64_t step, const CheckpointTensors& tensors, const nlohmann::json& state,
-                           Backend& backend, std::optional<std::int64_t> limit) {
+                           Backend& backend) {
   const auto directory = path_of(step);
   const auto aside = begin_aside(directory);
   try {
@@ -97,12 +97,20 @@ void CheckpointStore::save(std::int64_t step, const CheckpointTensors& tensors, 
     std::filesystem::remove_all(aside, ignored);
     throw;
   }
-  if (!limit) return;
+}
+
+std::vector<std::string> CheckpointStore::prune(std::int64_t limit) {
+  std::vector<std::string> failures;
   const auto all = steps();
-  const auto surplus = static_cast<std::int64_t>(all.size()) - std::max<std::int64_t>(1, *limit);
+  const auto surplus = static_cast<std::int64_t>(all.size()) - std::max<std::int64_t>(1, limit);
   for (std::int64_t i = 0; i < surplus; ++i) {
-    if (all[static_cast<std::size_t>(i)] != step) remove(all[static_cast<std::size_t>(i)]);
+    try {
+      remove(all[static_cast<std::size_t>(i)]);
+    } catch (const FileError& error) {
+      failures.emplace_back(error.what());
+    }
   }
+  return failures;
 }
 
 nlohmann::json CheckpointStore::read_state(std::int64_t step, const CheckpointTensors& tensors) const {

@@ -30,23 +30,25 @@ class CheckpointStore {
   /// Steps of the checkpoints that have their final name, ascending.
   std::vector<std::int64_t> steps() const;
 
-  /// Writes the checkpoint aside, syncs it, gives it its name, and only then deletes those that are too many.
-  /// @param limit checkpoints to keep, at least 1; none: all
+  /// Writes the checkpoint aside, syncs it and gives it its name.
   /// @throws FileError, e.g. on a full disk; what stood before stands still and nothing half-written is left
   void save(std::int64_t step, const CheckpointTensors& tensors, const nlohmann::json& state,
-            Backend& backend, std::optional<std::int64_t> limit);
+            Backend& backend);
+  /// Deletes the oldest until `limit`, at least 1, are left; says of each that cannot be deleted why.
+  std::vector<std::string> prune(std::int64_t limit);
 
   /// What was saved as `state`, once every file of the checkpoint has been found whole. @throws FileError
   nlohmann::json read_state(std::int64_t step, const CheckpointTensors& tensors) const;
   /// Reads the tensors back. @throws FileError naming file and tensor
   void load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend) const;
 
-  void remove(std::int64_t step);
   /// Gives a checkpoint that cannot be read a name that `steps` knows nothing of, `damaged-step-N`, and
   /// returns its path: it is for people to judge, and nothing of it is lost. @throws FileError
   std::filesystem::path set_aside(std::int64_t step);
 
  private:
+  void remove(std::int64_t step);
+
   std::filesystem::path directory_;
 };
 

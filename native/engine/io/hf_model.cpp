@@ -118,10 +118,11 @@ std::vector<float> HfModel::read(const std::string& name, Backend& backend) cons
   return state_->read(name, backend);
 }
 
-void HfModel::load_into(Llama& model) const {
+void HfModel::load_into(Llama& model, const InterruptionPoint& interruption) const {
   std::map<std::string, const Parameter*> parameters;
   for (const Parameter& parameter : model.parameters()) parameters.emplace(parameter.name, &parameter);
   for (const WeightShape& weight : weight_shapes(state_->config)) {
+    pass(interruption);
     const Parameter& parameter = *parameters.at(weight.name);
     const auto codes = state_->quantized.find(weight.name);
     if (parameter.quantized && codes != state_->quantized.end() &&

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "engine/io/interruption.h"
 #include "engine/io/vocabulary_growth.h"
 #include "engine/model/llama.h"
 
@@ -31,7 +32,7 @@ class HfModel {
   /// Reads every base weight into `model`, one at a time, in the form that the model holds it in. Codes of 4
   /// bits are taken as they are where the model holds the same, and dequantised otherwise.
   /// @throws FileError naming a tensor that holds NaN or infinity
-  void load_into(Llama& model) const;
+  void load_into(Llama& model, const InterruptionPoint& interruption = {}) const;
   /// The values of the weight `name`, row-major. New rows of a grown vocabulary are rounded to the type of
   /// the old ones, so that a file of that type holds them exactly.
   /// @throws FileError naming a tensor that holds NaN or infinity

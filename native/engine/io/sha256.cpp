@@ -56,11 +56,15 @@ void compress(State& state, const std::byte* block) {
 
 }  // namespace
 
-std::string sha256(std::span<const std::byte> bytes) {
+std::string sha256(std::span<const std::byte> bytes, const InterruptionPoint& interruption) {
   State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::size_t at = 0;
-  for (; at + block_bytes <= bytes.size(); at += block_bytes) compress(state, bytes.data() + at);
+  constexpr std::size_t piece = 1 << 24;
+  for (; at + block_bytes <= bytes.size(); at += block_bytes) {
+    if (at % piece == 0) pass(interruption);
+    compress(state, bytes.data() + at);
+  }
 
   // The rest, a one bit, zeros, and the length in bits as the last eight bytes of a block.
   std::array<std::byte, 2 * block_bytes> tail{};
@@ -77,6 +81,8 @@ std::string sha256(std::span<const std::byte> bytes) {
   return text;
 }
 
-std::string sha256_of_file(const std::filesystem::path& path) { return sha256(MappedFile(path).bytes()); }
+std::string sha256_of_file(const std::filesystem::path& path, const InterruptionPoint& interruption) {
+  return sha256(MappedFile(path).bytes(), interruption);
+}
 
 }  // namespace ziptie

@@ -9,6 +9,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/infer/kv_cache.h"
+#include "engine/io/interruption.h"
 #include "engine/model/config.h"
 #include "engine/model/parameter.h"
 
@@ -49,7 +50,7 @@ class Llama {
 
   /// Weights ~ N(0, initializer_range²), norms 1, as HF initialises Llama; counter-based, keyed by (seed,
   /// tensor name).
-  void initialize_base(std::uint64_t seed);
+  void initialize_base(std::uint64_t seed, const InterruptionPoint& interruption = {});
   /// As PEFT: A ~ kaiming-uniform(√5), B = 0; of the embedding A = 0, B ~ N(0, 1), unless it is tied to the
   /// head, whose distribution then holds for both. Counter-based, keyed by (seed, tensor name).
   void initialize_adapter(std::uint64_t seed);

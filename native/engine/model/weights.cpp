@@ -264,8 +264,9 @@ AdaptedLinear Weights::make_linear(std::initializer_list<Part> parts, std::int64
   return made;
 }
 
-void Weights::initialize_base(std::uint64_t seed) {
+void Weights::initialize_base(std::uint64_t seed, const InterruptionPoint& interruption) {
   for (std::size_t i = 0; i < base_parameters_; ++i) {
+    pass(interruption);
     const Parameter& parameter = parameters[i];
     const std::int64_t count = parameter.elements();
     if (parameter.name.ends_with(".bias"))

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/io/interruption.h"
 #include "engine/model/config.h"
 #include "engine/model/parameter.h"
 
@@ -49,7 +50,7 @@ class Weights {
   Weights(const LlamaConfig& config, const ModelOptions& options, Backend& backend);
   Weights(const Weights&) = delete;
 
-  void initialize_base(std::uint64_t seed);
+  void initialize_base(std::uint64_t seed, const InterruptionPoint& interruption = {});
   void initialize_adapter(std::uint64_t seed);
 
   bool trains_embedding() const { return embedding.gradient || embedding.gradient_lora_a.data; }

@@ -9,27 +9,46 @@
 namespace ziptie {
 namespace {
 
+/// Bytes that the weights of a model take as the plan holds them, with gradients and moments of those that
+/// are trained. Adapters, small beside their base, are left out.
+double bytes_of_weights(const Plan& plan, const LlamaConfig& config) {
+  // float32 weight and gradient, two moments.
+  const double trained = 4 + 4 + (plan.optimizer.name == OptimizerName::adamw_torch ? 8 : 2);
+  const auto frozen = static_cast<double>(size_of(plan.frozen_dtype));
+  // Half a byte, and an absmax for 64 of them, in float32 or in 8 bits.
+  const double quantized = plan.quantization ? 0.5 + (plan.quantization->double_quant ? 1.0 : 4.0) / 64 : 0;
+  double bytes = 0;
+  for (const WeightShape& weight : weight_shapes(config)) {
+    const bool is_linear = weight.shape.size() == 2 && weight.name.starts_with("model.layers.");
+    double elements = 1;
+    for (const std::int64_t length : weight.shape) elements *= static_cast<double>(length);
+    bytes += elements * (!plan.adapter ? trained : is_linear && plan.quantization ? quantized : frozen);
+  }
+  return bytes;
+}
+
 /// Linux hands out more memory than there is and kills whoever uses it, which no checkpoint survives; so ask
 /// first.
-void check_memory(const LlamaConfig& config, bool trains_base) {
-  // Weights; and when they are trained, gradients and two moments of the same size.
-  const double copies = trains_base ? 4 : 1;
-  const double needed = static_cast<double>(parameter_count(config)) * sizeof(float) * copies;
+void check_memory(const Plan& plan, const LlamaConfig& config) {
+  const double needed = bytes_of_weights(plan, config);
   const double present =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   if (needed <= present) return;
   constexpr double gibibyte = 1 << 30;
-  throw RunError(
-      fmt::format("the weights{} of this model take {:.1f} GiB, this machine has {:.1f}; {}",
-                  trains_base ? ", gradients and optimizer state" : "", needed / gibibyte, present / gibibyte,
-                  trains_base ? "train an adapter (LoRA) or a smaller model" : "choose a smaller model"));
+  const bool trains_base = !plan.adapter;
+  throw RunError(fmt::format("The weights{} of this model take {:.1f} GiB, this machine has {:.1f}; {}.",
+                             trains_base ? ", gradients and optimizer state" : "", needed / gibibyte,
+                             present / gibibyte,
+                             trains_base          ? "train an adapter (LoRA) or a smaller model"
+                             : !plan.quantization ? "quantise it (load_in_4bit) or choose a smaller model"
+                                                  : "choose a smaller model"));
 }
 
 }  // namespace
 
 ChosenBackend choose_backend(Device device, int threads) {
   if (device == Device::cuda) {
-    throw RunError("device: 'cuda' is asked for, but this engine has no CUDA backend; use 'auto' or 'cpu'");
+    throw RunError("Device 'cuda' is asked for, but this engine has no CUDA backend; use 'auto' or 'cpu'.");
   }
   auto backend = make_cpu_backend(threads);
   std::string description = backend->description();
@@ -38,21 +57,15 @@ ChosenBackend choose_backend(Device device, int threads) {
 }
 
 ModelSource open_model(const Plan& plan) {
-  const auto refuse = [](const char* what) {
-    return RunError(fmt::format("this engine cannot do {} yet", what));
-  };
-  if (plan.frozen_dtype != DType::f32) throw refuse("frozen weights in bfloat16");
-  if (plan.optimizer.embedding_learning_rate) throw refuse("a learning rate for embeddings");
-  if (plan.batching.group_by_length) throw refuse("group_by_length");
-  if (plan.batching.packing) throw refuse("packing");
   if (plan.architecture) return {*plan.architecture, std::nullopt};
   HfModel weights(plan.model_path, plan.vocabulary);
   const LlamaConfig config = weights.config();
   return {config, std::move(weights)};
 }
 
-std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, Backend& backend) {
-  check_memory(source.config, !plan.adapter);
+std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, Backend& backend,
+                                  const InterruptionPoint& interruption) {
+  check_memory(plan, source.config);
   std::unique_ptr<Llama> model;
   try {
     const ModelOptions options{.adapter = plan.adapter,
@@ -61,13 +74,15 @@ std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, B
                                .recompute = plan.recompute};
     model = std::make_unique<Llama>(source.config, options, backend);
   } catch (const std::invalid_argument& error) {
-    throw RunError(fmt::format("plan: {}", error.what()));
+    throw RunError(fmt::format("The plan does not fit the model: {}.", error.what()));
   }
+  pass(interruption);
   if (source.weights) {
-    source.weights->load_into(*model);
+    source.weights->load_into(*model, interruption);
   } else {
-    model->initialize_base(plan.model_seed);
+    model->initialize_base(plan.model_seed, interruption);
   }
+  pass(interruption);
   if (plan.adapter) model->initialize_adapter(plan.seed);
   return model;
 }

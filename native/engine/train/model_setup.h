@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "engine/io/hf_model.h"
+#include "engine/io/interruption.h"
 #include "engine/model/llama.h"
 #include "engine/train/plan.h"
 
@@ -31,7 +32,8 @@ ModelSource open_model(const Plan& plan);
 /// The model of a plan as it is before step 1: weights read or drawn, the adapter drawn from the plan's seed.
 /// @throws FileError; RunError when the machine has too little memory for it or the adapter does not fit the
 /// model
-std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, Backend& backend);
+std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, Backend& backend,
+                                  const InterruptionPoint& interruption = {});
 
 /// Elements of all base weights.
 std::int64_t parameter_count(const LlamaConfig& config);

@@ -13,12 +13,16 @@ constexpr std::int64_t smallest_in_8_bits = 4096, block_size = 256, smallest_pag
 
 }  // namespace
 
-Optimizer::Optimizer(Llama& model, const OptimizerSettings& settings)
-    : settings_(settings), backend_(model.backend()), clip_(backend_.allocate(2 * sizeof(double))) {
-  for (const Parameter& parameter : model.parameters()) {
+Optimizer::Optimizer(Backend& backend, std::span<const Parameter> parameters,
+                     const OptimizerSettings& settings)
+    : settings_(settings), backend_(backend), clip_(backend_.allocate(2 * sizeof(double))) {
+  for (const Parameter& parameter : parameters) {
     if (!parameter.gradient) continue;
-    trained_.push_back({parameter, settings.learning_rate, parameter.decays ? settings.weight_decay : 0,
-                        make_state(parameter.value)});
+    const bool embeds = parameter.group == ParameterGroup::embedding;
+    trained_.push_back(
+        {parameter,
+         embeds ? settings.embedding_learning_rate.value_or(settings.learning_rate) : settings.learning_rate,
+         parameter.decays ? settings.weight_decay : 0, make_state(parameter.value)});
     gradients_.push_back(*parameter.gradient);
   }
 }

@@ -1,11 +1,12 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "engine/io/tensor_transfer.h"
-#include "engine/model/llama.h"
+#include "engine/model/parameter.h"
 
 namespace ziptie {
 
@@ -20,12 +21,12 @@ struct OptimizerSettings {
   std::optional<double> max_grad_norm;
 };
 
-/// AdamW over the parameters of a model that have gradients: torch.optim.AdamW, or bitsandbytes' AdamW8bit,
+/// AdamW over those parameters that have gradients: torch.optim.AdamW, or bitsandbytes' AdamW8bit,
 /// which holds the moments of parameters from 4,096 elements on in 8 bits, and decays after the update.
 /// Paged, the 8-bit moments of large parameters lie in host memory.
 class Optimizer {
  public:
-  Optimizer(Llama& model, const OptimizerSettings& settings);
+  Optimizer(Backend& backend, std::span<const Parameter> parameters, const OptimizerSettings& settings);
 
   void zero_gradients();
   /// Measures the L2 norm of all gradients together, not finite when one of them is not, and sets how far the

@@ -14,9 +14,29 @@ namespace {
 /// its weights can have.
 constexpr std::int64_t largest_rank = 16384;
 
+RopeScaling read_rope_scaling(JsonObject json) {
+  RopeScaling scaling;
+  const auto at_least_one = [&](const char* key) {
+    const double value = json.number(key);
+    if (!(value >= 1)) json.refuse(key, fmt::format("expected 1 or more, found {}", value));
+    return value;
+  };
+  scaling.type = json.choice("rope_type", {"linear", "llama3"}) == 0 ? RopeScaling::Type::linear
+                                                                     : RopeScaling::Type::llama3;
+  scaling.factor = at_least_one("factor");
+  if (scaling.type == RopeScaling::Type::llama3) {
+    scaling.low_freq_factor = positive_number(json, "low_freq_factor");
+    scaling.high_freq_factor = positive_number(json, "high_freq_factor");
+    scaling.original_max_position_embeddings = json.integer("original_max_position_embeddings", 1);
+  }
+  json.refuse_other_keys();
+  return scaling;
+}
+
 LlamaConfig read_architecture(JsonObject json) {
   LlamaConfig config;
-  json.choice("model_type", {"llama", "mistral", "qwen2"});
+  constexpr std::array types = {ModelType::llama, ModelType::mistral, ModelType::qwen2};
+  config.model_type = types[json.choice("model_type", {"llama", "mistral", "qwen2"})];
   config.hidden_size = json.integer("hidden_size", 1);
   config.intermediate_size = json.integer("intermediate_size", 1);
   config.num_hidden_layers = json.integer("num_hidden_layers", 1);
@@ -35,8 +55,8 @@ LlamaConfig read_architecture(JsonObject json) {
   };
   config.bos_token_id = token("bos_token_id");
   config.eos_token_id = token("eos_token_id");
-  if (!json.is_null("rope_scaling")) json.refuse("rope_scaling", "not carried out yet");
-  if (json.boolean("attention_bias")) json.refuse("attention_bias", "not carried out yet");
+  if (!json.is_null("rope_scaling")) config.rope_scaling = read_rope_scaling(json.object("rope_scaling"));
+  config.attention_bias = json.boolean("attention_bias");
   json.refuse_other_keys();
   try {
     check_config(config);
@@ -111,7 +131,8 @@ AdapterConfig read_adapter(JsonObject json) {
                                         {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
                                          "down_proj", "embed_tokens", "lm_head"});
   if (adapter.target_modules.empty()) json.refuse("target_modules", "name at least one module");
-  const auto saved = module_names(json, "modules_to_save", {"embed_tokens", "lm_head", "norm"});
+  adapter.modules_to_save = module_names(json, "modules_to_save", {"embed_tokens", "lm_head", "norm"});
+  const auto& saved = adapter.modules_to_save;
   for (std::size_t i = 0; i < saved.size(); ++i) {
     if (std::ranges::find(adapter.target_modules, saved[i]) != adapter.target_modules.end()) {
       json.refuse(
@@ -119,7 +140,6 @@ AdapterConfig read_adapter(JsonObject json) {
           fmt::format("'{}' is one of target_modules too; a module is adapted or trained whole", saved[i]));
     }
   }
-  if (!saved.empty()) json.refuse("modules_to_save", "not carried out yet");
   json.refuse_other_keys();
   return adapter;
 }

@@ -67,11 +67,12 @@ std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const
       store.path_of(steps.back()).parent_path().string(), fmt::join(reasons, "; ")));
 }
 
-void verify_inputs(const Plan& plan) {
+void verify_inputs(const Plan& plan, const InterruptionPoint& interruption) {
   std::vector<std::string> changes;
   for (const auto& [path, expected] : plan.inputs) {
     try {
-      if (sha256_of_file(path) != expected) changes.push_back(fmt::format("{} has changed", path));
+      if (sha256_of_file(path, interruption) != expected)
+        changes.push_back(fmt::format("{} has changed", path));
     } catch (const FileError& error) {
       changes.push_back(error.what());
     }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/io/checkpoint.h"
+#include "engine/io/interruption.h"
 #include "engine/train/plan.h"
 
 namespace ziptie {
@@ -36,7 +37,7 @@ std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const
 
 /// Reads every input of the plan and compares its SHA-256. @throws RunError naming those that changed or are
 /// gone
-void verify_inputs(const Plan& plan);
+void verify_inputs(const Plan& plan, const InterruptionPoint& interruption = {});
 
 /// @throws RunError naming what has changed since the checkpoint, if that would change what is learned
 void verify_same_plan(const RunState& state, const Plan& plan);

@@ -1,21 +1,18 @@
 #include "engine/train/run.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
-#include <fstream>
 
 #include "engine/io/checkpoint.h"
 #include "engine/io/durable_file.h"
 #include "engine/io/hf_model_writer.h"
 #include "engine/io/peft_adapter.h"
-#include "engine/train/events.h"
 #include "engine/train/model_setup.h"
-#include "engine/train/progress_line.h"
 #include "engine/train/resume.h"
 #include "engine/train/run_lock.h"
+#include "engine/train/run_report.h"
 #include "engine/train/trainer.h"
 #include "engine/train/training_data.h"
 
@@ -24,24 +21,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-nlohmann::json or_null(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
-/// Peak resident bytes of this process (VmHWM), 0 where the system does not tell.
-std::int64_t peak_memory_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
-  }
-  return 0;
-}
+/// A stop was asked for before anything was trained.
+struct Interrupted {};
 
 /// One run from its model to its last event; the directory is locked and the events are open.
 class Run {
  public:
   Run(const Plan& plan, const RunControl& control, EventLog& events, bool continues)
-      : plan_(plan), control_(control), events_(events), continues_(continues), store_(plan.output) {}
+      : plan_(plan),
+        control_(control),
+        report_(events, control),
+        continues_(continues),
+        store_(plan.output) {}
 
   RunOutcome carry_out();
 
@@ -49,11 +40,12 @@ class Run {
   nlohmann::ordered_json standing() const;
 
  private:
+  void prepare();
   void resume();
   void announce();
   void train();
-  void take_step(std::int64_t step);
-  void log_step(const StepResult& result, double seconds);
+  /// False: a stop came in between, and nothing has changed.
+  bool take_step(std::int64_t step);
   bool evaluation_is_due() const;
   void evaluate();
   void save_checkpoint();
@@ -63,7 +55,7 @@ class Run {
 
   const Plan& plan_;
   const RunControl& control_;
-  EventLog& events_;
+  RunReport report_;
   bool continues_;
   CheckpointStore store_;
 
@@ -73,7 +65,6 @@ class Run {
   std::optional<TrainingData> data_;
   std::optional<Trainer> trainer_;
   CheckpointTensors tensors_;
-  std::optional<ProgressLine> progress_;
 
   RunState state_;
   std::int64_t attempted_step_ = 0;
@@ -89,21 +80,34 @@ nlohmann::ordered_json Run::standing() const {
 }
 
 RunOutcome Run::carry_out() {
-  control_.log("reading the model and the data");
-  if (control_.resume) verify_inputs(plan_);
+  try {
+    prepare();
+  } catch (const Interrupted&) {
+    const auto steps = store_.steps();
+    if (!steps.empty()) state_.step = steps.back();
+    return finish(true);
+  }
+  announce();
+  train();
+  // A stop may also come during the evaluation after the last step, which resuming then does.
+  return finish(state_.step < plan_.schedule.steps || evaluation_is_due());
+}
+
+void Run::prepare() {
+  const auto interruption = [this] {
+    if (control_.stop()) throw Interrupted();
+  };
+  report_.log("reading the model and the data");
+  if (control_.resume) verify_inputs(plan_, interruption);
   device_ = choose_backend(plan_.device, plan_.threads);
   source_.emplace(open_model(plan_));
-  data_.emplace(plan_, source_->config.vocab_size);
-  model_ = make_model(plan_, *source_, *device_.backend);
+  data_.emplace(plan_, source_->config.vocab_size, interruption);
+  model_ = make_model(plan_, *source_, *device_.backend, interruption);
   trainer_.emplace(plan_, *model_, *data_);
   tensors_ = {plan_.adapter ? "adapter_model.safetensors" : "model.safetensors",
               trainer_->optimizer().weights(), trainer_->optimizer().state()};
   state_.plan = plan_.json;
   if (control_.resume) resume();
-  announce();
-  train();
-  // A stop may also come during the evaluation after the last step, which resuming then does.
-  return finish(state_.step < plan_.schedule.steps || evaluation_is_due());
 }
 
 void Run::resume() {
@@ -124,23 +128,15 @@ void Run::resume() {
 
 void Run::announce() {
   const RowCounts counts = data_->counts();
-  const std::int64_t parameters =
-      parameter_count(source_->config) + (plan_.adapter ? trainer_->optimizer().trainable_parameters() : 0);
-  const std::int64_t rows = counts.total - counts.too_long - counts.unsupervised;
-  nlohmann::ordered_json fields = {{"device", device_.description},
-                                   {"parameters", parameters},
-                                   {"trainable_parameters", trainer_->optimizer().trainable_parameters()},
-                                   {"steps", plan_.schedule.steps},
-                                   {"rows", rows},
-                                   {"rows_cut", counts.cut},
-                                   {"rows_dropped", counts.too_long + counts.unsupervised},
-                                   {"pid", ::getpid()}};
-  if (continues_) fields["resumed_from"] = state_.step;
-  events_.write("run_started", fields);
-  control_.log(fmt::format("{}; {} parameters, {} of them trained; {} rows, {} steps{}", device_.description,
-                           parameters, trainer_->optimizer().trainable_parameters(), rows,
-                           plan_.schedule.steps,
-                           continues_ ? fmt::format(", resumed after step {}", state_.step) : ""));
+  RunReport::Beginning beginning;
+  beginning.device = device_.description;
+  beginning.trainable_parameters = trainer_->optimizer().trainable_parameters();
+  for (const Parameter& parameter : model_->parameters()) beginning.parameters += parameter.value.elements();
+  beginning.steps = plan_.schedule.steps;
+  beginning.rows = counts;
+  if (continues_) beginning.resumed_from = state_.step;
+  beginning.done = state_.step;
+  report_.started(beginning);
   if (counts.unsupervised > 0) {
     warn(fmt::format("{} of {} rows have no token that carries loss within max_length {} and are left out",
                      counts.unsupervised, counts.total, plan_.batching.max_length));
@@ -154,31 +150,32 @@ void Run::announce() {
         "The adapter belongs to a model of random weights, which is not written; it is of use only with that "
         "model");
   }
-  progress_.emplace(plan_.schedule.steps, state_.step);
 }
 
 void Run::train() {
   // An engine may have been killed, or stopped, between a step and its evaluation.
   if (state_.step > 0 && evaluation_is_due()) evaluate();
-  while (state_.step < plan_.schedule.steps && !control_.stop()) {
-    take_step(state_.step + 1);
+  while (state_.step < plan_.schedule.steps && take_step(state_.step + 1)) {
     if (evaluation_is_due()) evaluate();
     if (plan_.save_steps && state_.step % *plan_.save_steps == 0) save_checkpoint();
   }
   if (state_.step > saved_step_) save_checkpoint();
 }
 
-void Run::take_step(std::int64_t step) {
+bool Run::take_step(std::int64_t step) {
   attempted_step_ = step;
   const auto begin = Clock::now();
-  const StepResult result = trainer_->step(step);
+  const auto taken = trainer_->step(step, [this] { return !control_.stop(); });
+  if (!taken) return false;
+  const StepResult& result = *taken;
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const bool finite = result.is_finite();
   if (finite) {
     state_.step = step;
     state_.loss = result.loss;
   }
-  if (!finite || step % plan_.logging_steps == 0 || step == plan_.schedule.steps) log_step(result, seconds);
+  if (!finite || step % plan_.logging_steps == 0 || step == plan_.schedule.steps)
+    report_.step(step, data_->epoch(step), result, seconds);
   if (!finite) {
     throw RunError(
         fmt::format("{} is not a finite number at step {}. {}. Lower the learning rate or max_grad_norm, or "
@@ -187,21 +184,7 @@ void Run::take_step(std::int64_t step) {
                     saved_step_ > 0 ? fmt::format("The checkpoint of step {} is kept", saved_step_)
                                     : "No checkpoint had been written yet"));
   }
-}
-
-void Run::log_step(const StepResult& result, double seconds) {
-  const double tokens_per_second = static_cast<double>(result.tokens) / seconds;
-  events_.write("step", {{"step", attempted_step_},
-                         {"epoch", data_->epoch(attempted_step_)},
-                         {"loss", result.loss},
-                         {"learning_rate", result.learning_rate},
-                         {"grad_norm", result.grad_norm},
-                         {"tokens", result.tokens},
-                         {"supervised_tokens", result.supervised_tokens},
-                         {"tokens_per_second", tokens_per_second},
-                         {"memory_bytes", peak_memory_bytes()},
-                         {"seconds", seconds}});
-  if (const auto line = progress_->after(attempted_step_, result, tokens_per_second)) control_.log(*line);
+  return true;
 }
 
 bool Run::evaluation_is_due() const {
@@ -212,15 +195,14 @@ bool Run::evaluation_is_due() const {
 
 void Run::evaluate() {
   const auto loss = trainer_->evaluate([&](std::int64_t done, std::int64_t rows) {
-    if (const auto line = progress_->evaluating(state_.step, done, rows)) control_.log(*line);
+    report_.evaluating(state_.step, done, rows);
     return !control_.stop();
   });
   if (!loss) return;
   const double mean = loss->sum / static_cast<double>(loss->tokens);
   if (std::isfinite(mean)) state_.evaluation_loss = mean;
   state_.evaluated_step = state_.step;
-  events_.write("evaluation", {{"step", state_.step}, {"loss", mean}, {"tokens", loss->tokens}});
-  control_.log(fmt::format("step {}: evaluation loss {:.4f}", state_.step, mean));
+  report_.evaluated(state_.step, *loss);
 }
 
 void Run::save_checkpoint() {
@@ -232,9 +214,13 @@ void Run::save_checkpoint() {
         "Lower the learning rate or max_grad_norm, or warm up longer.",
         *overflown, state_.step));
   }
-  store_.save(state_.step, tensors_, state_.json(), *device_.backend, plan_.save_total_limit);
+  store_.save(state_.step, tensors_, state_.json(), *device_.backend);
   saved_step_ = state_.step;
-  events_.write("checkpoint", {{"step", state_.step}, {"path", store_.path_of(state_.step).string()}});
+  report_.saved(state_.step, store_.path_of(state_.step));
+  if (!plan_.save_total_limit) return;
+  // Old checkpoints in the way are a nuisance, not a reason to lose a run.
+  for (const std::string& failure : store_.prune(*plan_.save_total_limit))
+    warn(fmt::format("An old checkpoint could not be deleted: {}", failure));
 }
 
 void Run::write_output() {
@@ -257,22 +243,12 @@ void Run::write_output() {
 
 RunOutcome Run::finish(bool stopped) {
   if (!stopped) write_output();
-  nlohmann::ordered_json fields = {{"state", stopped ? "stopped" : "finished"},
-                                   {"step", state_.step},
-                                   {"loss", or_null(state_.loss)},
-                                   {"evaluation_loss", or_null(state_.evaluation_loss)}};
-  if (!stopped) fields["output"] = output_.string();
-  events_.write("run_finished", fields);
-  control_.log(stopped ? fmt::format("stopped after step {}; resume with --resume", state_.step)
-                       : fmt::format("finished after step {}; {}", state_.step, output_.string()));
-  return {stopped, state_.step, state_.loss, state_.evaluation_loss,
-          stopped ? std::filesystem::path() : output_};
+  const RunOutcome outcome{stopped, state_.step, state_.loss, state_.evaluation_loss, output_};
+  report_.finished(outcome);
+  return outcome;
 }
 
-void Run::warn(const std::string& message) {
-  events_.write("warning", {{"message", message}, {"step", state_.step}});
-  control_.log(fmt::format("warning: {}", message));
-}
+void Run::warn(const std::string& message) { report_.warning(state_.step, message); }
 
 /// @throws RunError when the directory's events or checkpoints forbid to begin
 void check_may_begin(const std::filesystem::path& output, bool resume) {
@@ -308,7 +284,7 @@ RunOutcome run_training(const Plan& plan, const RunControl& control) {
   const auto report = [&](const std::string& reason) {
     try {
       nlohmann::ordered_json fields = run ? run->standing() : nlohmann::ordered_json::object();
-      fields["reason"] = reason;
+      fields["reason"] = as_sentence(reason);
       events.write("run_failed", fields);
     } catch (const FileError& silenced) {
       // The disk that ended the run may be the one that the events go to; the reason itself is thrown on.
@@ -319,7 +295,8 @@ RunOutcome run_training(const Plan& plan, const RunControl& control) {
     run.emplace(plan, control, events, continues);
     return run->carry_out();
   } catch (const std::bad_alloc&) {
-    report("out of memory; use smaller batches, a smaller max_length, or a smaller model");
+    report(
+        "The machine has run out of memory; use smaller batches, a smaller max_length, or a smaller model");
     throw;
   } catch (const std::exception& failure) {
     report(failure.what());

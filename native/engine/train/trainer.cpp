@@ -8,9 +8,12 @@ namespace ziptie {
 bool StepResult::is_finite() const { return std::isfinite(loss) && std::isfinite(grad_norm); }
 
 Trainer::Trainer(const Plan& plan, Llama& model, const TrainingData& data)
-    : plan_(plan), model_(model), data_(data), optimizer_(model, plan.optimizer) {}
+    : plan_(plan),
+      model_(model),
+      data_(data),
+      optimizer_(model.backend(), model.parameters(), plan.optimizer) {}
 
-StepResult Trainer::step(std::int64_t step) {
+std::optional<StepResult> Trainer::step(std::int64_t step, const std::function<bool()>& go_on) {
   const auto batches = data_.step(step);
   StepResult result;
   for (const TokenBatch& batch : batches) {
@@ -23,6 +26,7 @@ StepResult Trainer::step(std::int64_t step) {
   optimizer_.zero_gradients();
   double sum = 0;
   for (std::size_t i = 0; i < batches.size(); ++i) {
+    if (!go_on()) return std::nullopt;
     const StepKey key{plan_.seed, static_cast<std::uint64_t>(step), i};
     sum += model_.forward_backward(batches[i].view(), scale, key).sum;
   }
@@ -39,11 +43,11 @@ StepResult Trainer::step(std::int64_t step) {
 std::optional<Loss> Trainer::evaluate(const std::function<bool(std::int64_t, std::int64_t)>& go_on) {
   const TokenDataset& rows = *data_.evaluation();
   Loss all;
-  for (std::int64_t begin = 0; begin < rows.rows(); begin += plan_.evaluation->batch_size) {
-    if (!go_on(begin, rows.rows())) return std::nullopt;
+  for (std::int64_t begin = 0; begin < rows.units(); begin += plan_.evaluation->batch_size) {
+    if (!go_on(begin, rows.units())) return std::nullopt;
     TokenBatch batch;
-    const std::int64_t end = std::min(rows.rows(), begin + plan_.evaluation->batch_size);
-    for (std::int64_t row = begin; row < end; ++row) rows.append_row(row, batch);
+    const std::int64_t end = std::min(rows.units(), begin + plan_.evaluation->batch_size);
+    for (std::int64_t row = begin; row < end; ++row) rows.append_unit(row, batch);
     const Loss loss = model_.forward(batch.view());
     all.sum += loss.sum;
     all.tokens += loss.tokens;

@@ -25,8 +25,9 @@ class Trainer {
   Trainer(const Plan& plan, Llama& model, const TrainingData& data);
 
   /// Optimizer step `step`, which counts from 1: every micro-batch, clipping, AdamW. When loss or gradient
-  /// norm is not finite the weights are left as they were.
-  StepResult step(std::int64_t step);
+  /// norm is not finite the weights are left as they were. `go_on` is asked before every micro-batch; once it
+  /// says no there is no result, and no weight has changed.
+  std::optional<StepResult> step(std::int64_t step, const std::function<bool()>& go_on);
   /// Loss over the whole evaluation set. `go_on(done, rows)` is asked before every batch, with the rows done
   /// and in all; once it says no, there is no result.
   std::optional<Loss> evaluate(const std::function<bool(std::int64_t, std::int64_t)>& go_on);

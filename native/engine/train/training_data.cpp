@@ -4,18 +4,25 @@
 
 namespace ziptie {
 
-TrainingData::TrainingData(const Plan& plan, std::int64_t vocab_size)
+TrainingData::TrainingData(const Plan& plan, std::int64_t vocab_size, const InterruptionPoint& interruption)
     : batch_size_(plan.batching.per_device_train_batch_size),
       accumulation_steps_(plan.batching.gradient_accumulation_steps) {
+  RowSettings settings{vocab_size, plan.batching.max_length, plan.batching.truncation, plan.batching.packing};
   std::vector<WeightedRows> weighted;
   for (const Plan::Data& data : plan.data) {
-    datasets_.emplace_back(data.shards, vocab_size, plan.batching.max_length, plan.batching.truncation);
-    weighted.push_back({datasets_.back().rows(), data.weight});
+    datasets_.emplace_back(data.shards, settings, interruption);
+    weighted.push_back({datasets_.back().units(), data.weight});
   }
-  sampler_.emplace(weighted, plan.seed, plan.batching.shuffle);
-  if (plan.evaluation)
-    evaluation_.emplace(plan.evaluation->shards, vocab_size, plan.batching.max_length,
-                        plan.batching.truncation);
+  std::optional<LengthGrouping> grouping;
+  if (plan.batching.group_by_length) {
+    grouping = LengthGrouping{batch_size_ * accumulation_steps_, [this](SampledRow row) {
+                                return datasets_[static_cast<std::size_t>(row.dataset)].unit_tokens(row.row);
+                              }};
+  }
+  sampler_.emplace(weighted, plan.seed, plan.batching.shuffle, std::move(grouping));
+  // What is evaluated does not depend on how it is laid out.
+  settings.packing = false;
+  if (plan.evaluation) evaluation_.emplace(plan.evaluation->shards, settings, interruption);
 }
 
 std::vector<TokenBatch> TrainingData::step(std::int64_t step) const {
@@ -24,7 +31,7 @@ std::vector<TokenBatch> TrainingData::step(std::int64_t step) const {
   for (TokenBatch& batch : batches) {
     for (std::int64_t i = 0; i < batch_size_; ++i) {
       const SampledRow row = sampler_->at(position++);
-      datasets_[static_cast<std::size_t>(row.dataset)].append_row(row.row, batch);
+      datasets_[static_cast<std::size_t>(row.dataset)].append_unit(row.row, batch);
     }
   }
   return batches;
@@ -42,6 +49,7 @@ RowCounts TrainingData::counts() const {
     all.cut += dataset.counts().cut;
     all.too_long += dataset.counts().too_long;
     all.unsupervised += dataset.counts().unsupervised;
+    all.packs += dataset.counts().packs;
   }
   return all;
 }

@@ -11,11 +11,12 @@
 
 namespace ziptie {
 
-/// The rows of all data sets of a plan, in the order in which they are trained on.
+/// The rows or packs of all data sets of a plan, in the order in which they are trained on.
 class TrainingData {
  public:
   /// @throws FileError as TokenDataset does
-  TrainingData(const Plan& plan, std::int64_t vocab_size);
+  TrainingData(const Plan& plan, std::int64_t vocab_size, const InterruptionPoint& interruption = {});
+  TrainingData(const TrainingData&) = delete;
 
   /// The micro-batches of optimizer step `step`, which counts from 1.
   std::vector<TokenBatch> step(std::int64_t step) const;
