@@ -22,7 +22,7 @@ std::size_t size_of(DType dtype) {
 }
 
 std::int64_t Tensor::elements() const {
-  if (data == nullptr) return 0;
+  if (rank == 0) return 0;  // absent, which a quantised weight, without data but with a shape, is not
   std::int64_t product = 1;
   for (int axis = 0; axis < rank; ++axis) product *= shape[axis];
   return product;
