@@ -67,7 +67,7 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(started[0]["device"].get<std::string>().starts_with("cpu: 1 thread"));
   CHECK(started[0]["steps"] == 12);
   CHECK(started[0]["rows"] ==
-        json{{"used", 24}, {"cut", 5}, {"too_long", 0}, {"unsupervised", 0}, {"packs", 0}});
+        json{{"used", 24}, {"cut", 4}, {"too_long", 0}, {"unsupervised", 0}, {"packs", 0}});
   CHECK(started[0]["trainable_parameters"] == started[0]["parameters"]);
   CHECK(!started[0].contains("resumed_from"));
 
