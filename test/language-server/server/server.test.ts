@@ -234,7 +234,7 @@ describe.skipIf(!existsSync(join(example, "tokenizer/tokenizer.json")))("with th
     });
     const hover = await session.hover(uri, { line: 0, character: 20 });
     expect(hover).toContain(`**${row.count} tokens**, ${row.supervised} of them trained`);
-    expect(hover).toContain("template `bailong` · config `../sft.ziptie.yaml`");
+    expect(hover).toContain("template `bailong` · config `../qlora.ziptie.yaml`");
   });
 
   test("a dataset that no config names is counted with the tokenizer of the settings", async () => {
