@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/backend/backend.h"
+#include "engine/infer/generate.h"
 
 namespace ziptie {
 
@@ -20,11 +21,21 @@ struct GenerateOptions {
   std::filesystem::path model;
   std::filesystem::path adapter;  ///< empty: none
   std::filesystem::path prompts;
-  std::int64_t max_new_tokens = 128;
+  GenerationSettings settings;
   std::optional<std::vector<std::uint32_t>> stop_ids;  ///< none: the model's end tokens
+  bool stream = false;                                 ///< tokens as they come
   int threads = 0;
 };
 int generate_command(const GenerateOptions& options);
+
+struct ScoreOptions {
+  std::filesystem::path model;
+  std::filesystem::path adapter;  ///< empty: none
+  std::filesystem::path requests;
+  std::int64_t batch_tokens = 4096;
+  int threads = 0;
+};
+int score_command(const ScoreOptions& options);
 
 struct DescribeOptions {
   std::filesystem::path model;  ///< empty: the engine alone

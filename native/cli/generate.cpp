@@ -1,85 +1,39 @@
 #include "engine/infer/generate.h"
 
-#include <fmt/core.h>
-
-#include <algorithm>
-#include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "cli/commands.h"
+#include "cli/json_lines.h"
+#include "cli/model_argument.h"
+#include "cli/stop_request.h"
 #include "engine/io/hf_config.h"
-#include "engine/io/hf_model.h"
-#include "engine/io/json_object.h"
-#include "engine/io/peft_adapter.h"
-#include "engine/io/safetensors.h"
 
 namespace ziptie {
-namespace {
-
-struct Prompt {
-  nlohmann::json id;
-  std::vector<std::uint32_t> input_ids;
-};
-
-Prompt parse_prompt(const std::string& line, const std::string& source) {
-  nlohmann::json value;
-  try {
-    value = nlohmann::json::parse(line);
-  } catch (const nlohmann::json::exception& error) {
-    throw FileError(fmt::format("{}: {}", source, error.what()));
-  }
-  JsonObject json(value, source);
-  Prompt prompt;
-  if (!json.is_null("id")) prompt.id = value["id"];
-  for (const auto& id : json.array("input_ids")) {
-    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > UINT32_MAX)
-      json.refuse("input_ids", "expected token ids");
-    prompt.input_ids.push_back(id.get<std::uint32_t>());
-  }
-  json.refuse_other_keys();
-  return prompt;
-}
-
-Llama load_model(const GenerateOptions& options, Backend& backend) {
-  const HfModel weights(options.model);
-  std::optional<AdapterConfig> adapter;
-  if (!options.adapter.empty()) adapter = read_adapter_config(options.adapter);
-  Llama model(weights.config(), {.adapter = adapter, .train = false}, backend);
-  weights.load_into(model);
-  if (adapter) load_adapter(options.adapter, model);
-  return model;
-}
-
-}  // namespace
 
 int generate_command(const GenerateOptions& options) {
-  std::ifstream prompts(options.prompts);
-  if (!prompts) throw FileError(fmt::format("{}: cannot open", options.prompts.string()));
+  stop_on_signals();
+  GenerationSettings settings = options.settings;
+  settings.stop_ids = options.stop_ids ? *options.stop_ids : read_stop_ids(options.model);
+  const LlamaConfig config = read_hf_config(options.model);
+  // Before the weights, which may take minutes: a mistake in the last line is told at once.
+  std::vector<nlohmann::json> ids;
+  std::vector<std::vector<std::uint32_t>> prompts;
+  read_json_lines(options.prompts, [&](JsonObject& json, const nlohmann::json& id) {
+    prompts.push_back(token_ids(json, "input_ids"));
+    check_prompt(config, prompts.back());
+    ids.push_back(id);
+  });
   const auto backend = make_cpu_backend(options.threads);
-  Llama model = load_model(options, *backend);
-  const auto stop_ids = options.stop_ids ? *options.stop_ids : read_stop_ids(options.model);
+  Llama model = load_model(options.model, options.adapter, *backend);
 
-  std::int64_t line_number = 0;
-  for (std::string line; std::getline(prompts, line);) {
-    line_number += 1;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string source = fmt::format("{}:{}", options.prompts.string(), line_number);
-    const Prompt prompt = parse_prompt(line, source);
-    std::vector<std::uint32_t> output_ids;
-    try {
-      output_ids = generate_greedy(model, prompt.input_ids, options.max_new_tokens, stop_ids);
-    } catch (const std::invalid_argument& error) {
-      throw FileError(fmt::format("{}: {}", source, error.what()));
-    }
-    const std::int64_t room =
-        model.config().max_position_embeddings - static_cast<std::int64_t>(prompt.input_ids.size());
-    const bool full = static_cast<std::int64_t>(output_ids.size()) >= std::min(options.max_new_tokens, room);
-    const nlohmann::ordered_json answer = {
-        {"id", prompt.id}, {"output_ids", output_ids}, {"finish", full ? "length" : "stop"}};
-    fmt::print("{}\n", answer.dump());
-    std::fflush(stdout);
-  }
+  GenerationEvents events;
+  if (options.stream)
+    events.token = [&](std::size_t prompt, std::uint32_t id) {
+      write_json_line({{"id", ids[prompt]}, {"token", id}});
+    };
+  events.finished = [&](std::size_t prompt, std::span<const std::uint32_t> output, Finish finish) {
+    write_json_line({{"id", ids[prompt]}, {"output_ids", output}, {"finish", finish_name(finish)}});
+  };
+  events.stop = [] { return stop_requested(); };
+  generate(model, prompts, settings, events);
   return 0;
 }
 

@@ -30,21 +30,45 @@ int main(int argc, char** argv) {
   train->add_flag("--resume", train_options.resume, "Continue from the newest complete checkpoint");
 
   ziptie::GenerateOptions generate_options;
-  CLI::App* generate = app.add_subcommand("generate", "Continue prompts, always with the likeliest token");
+  CLI::App* generate = app.add_subcommand("generate", "Continue prompts");
   generate->add_option("--model", generate_options.model, "HF model directory")->required();
   generate->add_option("--adapter", generate_options.adapter, "PEFT adapter directory");
   generate
       ->add_option("--prompts", generate_options.prompts,
                    R"(File with a line {"id": …, "input_ids": […]} for each prompt)")
       ->required();
-  generate->add_option("--max-new-tokens", generate_options.max_new_tokens, "Tokens to generate at most")
+  ziptie::GenerationSettings& settings = generate_options.settings;
+  generate->add_option("--max-new-tokens", settings.max_new_tokens, "Tokens to generate at most")
       ->check(CLI::PositiveNumber);
   std::vector<std::uint32_t> stop_ids;
   CLI::Option* stop_ids_option =
       generate
           ->add_option("--stop-ids", stop_ids, "Token ids that end a text; the model's own when not given")
           ->delimiter(',');
+  generate->add_option(
+      "--temperature", settings.sampling.temperature,
+      "Divides the logits; 0, which is what holds when not given, takes the likeliest token");
+  generate->add_option("--top-k", settings.sampling.top_k, "Draw from so many likeliest tokens; 0: from all");
+  generate->add_option("--top-p", settings.sampling.top_p,
+                       "Draw from the likeliest tokens that together reach this probability");
+  generate->add_option("--seed", settings.sampling.seed, "What is drawn follows from it");
+  generate->add_option("--batch-size", settings.batch_size, "Texts at a time")->check(CLI::PositiveNumber);
+  generate->add_flag("--stream", generate_options.stream,
+                     R"(A line {"id": …, "token": …} for each token as well)");
   generate->add_option("--threads", generate_options.threads, "CPU threads; all when not given")
+      ->check(CLI::PositiveNumber);
+
+  ziptie::ScoreOptions score_options;
+  CLI::App* score = app.add_subcommand("score", "Say how likely continuations are");
+  score->add_option("--model", score_options.model, "HF model directory")->required();
+  score->add_option("--adapter", score_options.adapter, "PEFT adapter directory");
+  score
+      ->add_option("--requests", score_options.requests,
+                   R"(File with a line {"id": …, "input_ids": […], "continuation_ids": […]} for each)")
+      ->required();
+  score->add_option("--batch-tokens", score_options.batch_tokens, "Tokens at a time")
+      ->check(CLI::PositiveNumber);
+  score->add_option("--threads", score_options.threads, "CPU threads; all when not given")
       ->check(CLI::PositiveNumber);
 
   ziptie::DescribeOptions describe_options;
@@ -88,6 +112,7 @@ int main(int argc, char** argv) {
     if (train->parsed()) return ziptie::train_command(train_options);
     if (generate->parsed()) return ziptie::generate_command(generate_options);
     if (export_model->parsed()) return ziptie::export_command(export_options);
+    if (score->parsed()) return ziptie::score_command(score_options);
     if (train_tokenizer->parsed()) return ziptie::train_tokenizer_command(tokenizer_options);
     return ziptie::describe_command(describe_options);
   } catch (const std::bad_alloc&) {

@@ -1,6 +1,5 @@
 // The whole model: gradients, and what must not change its results.
 
-#include "engine/infer/generate.h"
 #include "engine/model/llama.h"
 #include "model_fixture.h"
 #include "refusal.h"
@@ -95,49 +94,29 @@ TEST_CASE("decoding through the cache gives the logits of the whole sequence") {
   randomise_adapters(model, 2);
   const OwnedBatch batch({90}, 517, 3);
   const std::vector<float> whole = model.logits(batch);
-  KvCache cache = model.make_cache(90);
+  KvCache cache = model.make_cache(1, 90);
   const std::span<const std::uint32_t> ids(batch.ids);
+  const std::uint32_t slots[] = {0};
+  const auto decode = [&](std::size_t first, std::uint32_t count) {
+    const std::uint32_t offsets[] = {0, count};
+    return model.decode({ids.subspan(first, count), offsets, slots}, cache);
+  };
   std::size_t done = 0;
-  for (const std::size_t count : {50, 1, 1, 37, 1}) {
-    const std::vector<float> last = model.decode(ids.subspan(done, count), cache);
+  for (const std::uint32_t count : {50, 1, 1, 37, 1}) {
+    const std::vector<float> last = decode(done, count);
     done += count;
     const Values expected(whole.begin() + (done - 1) * 517, whole.begin() + done * 517);
     CHECK(relative_error(Values(last.begin(), last.end()), expected) < 1e-5);
   }
-  CHECK_THROWS_AS(model.decode(ids.first(1), cache), std::length_error);
-  cache.truncate(50);
-  const std::vector<float> again = model.decode(ids.subspan(50, 1), cache);
+  CHECK_THROWS_AS(decode(0, 1), std::length_error);
+  cache.truncate(0, 50);
+  const std::vector<float> again = decode(50, 1);
   const Values expected(whole.begin() + 50 * 517, whole.begin() + 51 * 517);
   CHECK(relative_error(Values(again.begin(), again.end()), expected) < 1e-5);
-}
-
-TEST_CASE("greedy generation takes the likeliest token until a stop, the limit, or the caller says so") {
-  const auto backend = make_cpu_backend(2);
-  Llama model(medium_config(), {}, *backend);
-  model.initialize_base(1);
-  const OwnedBatch prompt({12}, 517, 3);
-  const std::vector<std::uint32_t> generated = generate_greedy(model, prompt.ids, 8, {});
-  REQUIRE(generated.size() == 8);
-  std::vector<std::uint32_t> sequence = prompt.ids;
-  for (const std::uint32_t next : generated) {
-    const std::vector<std::uint8_t> mask(sequence.size(), 0);
-    const std::uint32_t offsets[] = {0, static_cast<std::uint32_t>(sequence.size())};
-    const std::vector<float> logits = model.logits({sequence, mask, offsets});
-    const auto last = logits.end() - 517;
-    CHECK(std::max_element(last, logits.end()) - last == next);
-    sequence.push_back(next);
-  }
-  const std::uint32_t stop[] = {generated[2]};
-  const auto stopped = generate_greedy(model, prompt.ids, 8, stop);
-  CHECK(stopped == std::vector<std::uint32_t>(generated.begin(),
-                                              std::find(generated.begin(), generated.end(), stop[0])));
-  int calls = 0;
-  CHECK(generate_greedy(model, prompt.ids, 8, {}, [&](std::uint32_t) { return ++calls < 2; }).size() == 2);
-  CHECK(generate_greedy(model, prompt.ids, 0, {}).empty());
-  CHECK(generate_greedy(model, prompt.ids, 10000, {}).size() == 500);
-  CHECK_THROWS_AS(generate_greedy(model, {}, 8, {}), std::invalid_argument);
-  CHECK_THROWS_AS(generate_greedy(model, std::vector<std::uint32_t>(512, 1), 8, {}), std::invalid_argument);
-  CHECK_THROWS_AS(generate_greedy(model, std::vector<std::uint32_t>{517}, 8, {}), std::invalid_argument);
+  const std::uint32_t offsets[] = {0, 1, 2}, twice[] = {0, 0}, beyond[] = {0, 1};
+  cache.truncate(0, 0);
+  CHECK_THROWS_AS(model.decode({ids.first(2), offsets, twice}, cache), std::invalid_argument);
+  CHECK_THROWS_AS(model.decode({ids.first(2), offsets, beyond}, cache), std::invalid_argument);
 }
 
 TEST_CASE("initial weights are those of HF and PEFT in distribution, and follow the seed") {

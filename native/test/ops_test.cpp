@@ -281,26 +281,70 @@ TEST_CASE("attention survives scores far apart") {
   });
 }
 
-TEST_CASE("attention through a cache equals attention over the whole sequence") {
+TEST_CASE(
+    "attention through a cache equals attention over the whole sequences, in whatever parts they come") {
   on_every_backend([](OpsFixture& f) {
     const HeadLayout layout{6, 2, 10};
-    const std::int64_t tokens = 200, row = layout.row(), kv_row = layout.kv_heads * layout.head_dim;
-    const Tensor qkv = f.random({tokens, row});
-    const Tensor keys = f.poisoned({tokens + 3, kv_row}), values = f.poisoned({tokens + 3, kv_row});
-    Values expected(tokens * 60), log_sum(tokens * 6), result;
-    plain_attention(f.values(qkv), layout, 0, tokens, expected, log_sum);
-    std::int64_t past = 0;
-    for (const std::int64_t count : {130, 1, 1, 60, 8}) {
-      const Values all = f.values(qkv);
-      const Tensor part =
-          f.tensor({count, row}, Values(all.begin() + past * row, all.begin() + (past + count) * row));
-      const Tensor out = f.poisoned({count, 60});
-      f.backend->attention_cached(part, layout, past, keys, values, out);
-      for (const double value : f.values(out)) result.push_back(value);
-      past += count;
+    const std::int64_t row = layout.row(), kv_row = layout.kv_heads * layout.head_dim, capacity = 203;
+    const std::vector<std::int64_t> lengths{200, 64};
+    const std::vector<std::uint32_t> slots{2, 0};  // of three; another's rows must not be touched
+    const Tensor keys = f.poisoned({3, capacity, kv_row}), values = f.poisoned({3, capacity, kv_row});
+    std::vector<Values> qkv, expected, result(2);
+    for (const std::int64_t tokens : lengths) {
+      qkv.push_back(f.values(f.random({tokens, row})));
+      Values log_sum(tokens * 6);
+      plain_attention(qkv.back(), layout, 0, tokens, expected.emplace_back(tokens * 60), log_sum);
     }
-    REQUIRE(past == tokens);
-    CHECK(relative_error(result, expected) < f.tolerance());
+    std::vector<std::uint32_t> past{0, 0};
+    for (const auto& counts :
+         std::vector<std::vector<std::uint32_t>>{{130, 1}, {1, 40}, {1, 1}, {60, 20}, {8, 2}}) {
+      Values part;
+      for (int i = 0; i < 2; ++i)
+        part.insert(part.end(), qkv[i].begin() + past[i] * row, qkv[i].begin() + (past[i] + counts[i]) * row);
+      const std::int64_t total = counts[0] + counts[1];
+      const Tensor out = f.poisoned({total, 60});
+      const CachedSequences cached{f.sequences(counts), f.indices(slots), f.indices(past),
+                                   std::max(past[0] + counts[0], past[1] + counts[1])};
+      f.backend->attention_cached(f.tensor({total, row}, part), cached, layout, keys, values, out);
+      const Values all = f.values(out);
+      result[0].insert(result[0].end(), all.begin(), all.begin() + counts[0] * 60);
+      result[1].insert(result[1].end(), all.begin() + counts[0] * 60, all.end());
+      for (int i = 0; i < 2; ++i) past[i] += counts[i];
+    }
+    for (int i = 0; i < 2; ++i) {
+      REQUIRE(past[i] == lengths[i]);
+      CHECK(relative_error(result[i], expected[i]) < f.tolerance());
+    }
+    const Values all_keys = f.values(keys);
+    for (std::int64_t i = capacity * kv_row; i < 2 * capacity * kv_row; ++i) REQUIRE(std::isnan(all_keys[i]));
+  });
+}
+
+TEST_CASE("a head tells the loss of a target and the likeliest token, of equal ones the lowest id") {
+  on_every_backend([](OpsFixture& f) {
+    const std::int64_t rows = 300, width = 20, vocab = 531;
+    const Tensor x = f.random({rows, width}), losses = f.poisoned({rows}), same = f.poisoned({rows});
+    Values weights = f.values(f.random({vocab, width}));
+    // The last token is a copy of the tenth, so the two always tie.
+    std::copy_n(weights.begin() + 10 * width, width, weights.end() - width);
+    const Tensor weight = f.tensor({vocab, width}, weights),
+                 likeliest = f.indices(std::vector<std::uint32_t>(rows));
+    const auto targets = f.random_indices(rows, vocab);
+    f.backend->head_likelihood(x, {.weight = weight}, f.indices(targets), losses, likeliest);
+    f.backend->head_cross_entropy(x, {.weight = weight}, {}, f.indices(targets), 1, same, {});
+    CHECK(f.values(losses) == f.values(same));
+    std::vector<std::uint32_t> found(rows);
+    f.backend->copy_to_host(found.data(), likeliest.data, rows * sizeof(std::uint32_t));
+    const Values inputs = f.values(x);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      REQUIRE(found[row] < vocab - 1);
+      const auto logit = [&](std::int64_t id) {
+        double sum = 0;
+        for (std::int64_t i = 0; i < width; ++i) sum += inputs[row * width + i] * weights[id * width + i];
+        return sum;
+      };
+      for (std::int64_t id = 0; id < vocab; ++id) CHECK(logit(found[row]) >= logit(id) - 1e-5);
+    }
   });
 }
 

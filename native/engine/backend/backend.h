@@ -136,6 +136,14 @@ struct Sequences {
   std::int64_t longest = 0;  ///< rows
 };
 
+/// Sequences laid end to end, each of which continues one that a cache holds.
+struct CachedSequences {
+  Sequences sequences;       ///< the new rows of each, at least one
+  Tensor slots;              ///< u32 [count]: which slot of the cache each continues; none twice
+  Tensor past;               ///< u32 [count]: rows that the slot holds already
+  std::int64_t longest = 0;  ///< past and new rows of the longest
+};
+
 enum class Rotation { forward, backward };
 
 class Backend {
@@ -219,9 +227,9 @@ class Backend {
   virtual void attention_varlen_backward(const Tensor& qkv, const Sequences& sequences,
                                          const HeadLayout& layout, const Tensor& out, const Tensor& log_sum,
                                          const Tensor& gradient_out, const Tensor& gradient_qkv) = 0;
-  /// Appends the keys and values of `qkv` [n, row] at rows [past, past + n) of `keys` and `values`
-  /// [capacity, kv_heads · head_dim]; out[i] attends to rows [0, past + i].
-  virtual void attention_cached(const Tensor& qkv, const HeadLayout& layout, std::int64_t past,
+  /// Appends each sequence's keys and values of `qkv` [tokens, row] to its slot of `keys` and `values`
+  /// [slots, capacity, kv_heads · head_dim]; out[i] attends to its slot's rows up to its own.
+  virtual void attention_cached(const Tensor& qkv, const CachedSequences& cached, const HeadLayout& layout,
                                 const Tensor& keys, const Tensor& values, const Tensor& out) = 0;
 
   /// out = silu(gate) · up. `gate_up` [tokens, 2 · intermediate]: gate, then up.
@@ -236,6 +244,10 @@ class Backend {
   virtual void head_cross_entropy(const Tensor& x, const Linear& head, const Dropout& dropout,
                                   const Tensor& targets, double scale, const Tensor& losses,
                                   const Tensor& gradient_x) = 0;
+  /// losses[i] as in head_cross_entropy, without dropout; likeliest[i] u32: the lowest id of the highest
+  /// logit.
+  virtual void head_likelihood(const Tensor& x, const Linear& head, const Tensor& targets,
+                               const Tensor& losses, const Tensor& likeliest) = 0;
 };
 
 /// The CPU backend with `threads` threads (0: as many as the machine has).

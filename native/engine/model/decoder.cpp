@@ -89,14 +89,14 @@ std::vector<LayerActivations> Decoder::take_activations(std::int64_t tokens) {
 }
 
 void Decoder::forward_attention(std::size_t index, const DeviceBatch& batch, const Dropout& dropout,
-                                const LayerActivations& a, KvCache* cache, const Tensor& normed,
-                                const Tensor& delta) {
+                                const LayerActivations& a, const Continuation* continuation,
+                                const Tensor& normed, const Tensor& delta) {
   const LlamaLayer& layer = weights_.layers[index];
   backend_.linear_forward(normed, layer.qkv.linear, dropout, a.qkv, narrowed(a.qkv_hidden, layer.qkv));
   backend_.rope(a.qkv, batch.positions, rope_.tensor(), layout_, Rotation::forward);
-  if (cache)
-    backend_.attention_cached(a.qkv, layout_, cache->length(), cache->keys(index), cache->values(index),
-                              a.attention);
+  if (continuation)
+    backend_.attention_cached(a.qkv, continuation->sequences, layout_, continuation->cache.keys(index),
+                              continuation->cache.values(index), a.attention);
   else
     backend_.attention_varlen_forward(a.qkv, batch.sequences, layout_, a.attention, a.log_sum);
   backend_.linear_forward(a.attention, layer.o.linear, dropout, delta, narrowed(a.o_hidden, layer.o));
@@ -109,9 +109,10 @@ void Decoder::forward_gate_up(const LlamaLayer& layer, const Dropout& dropout, c
 }
 
 Decoder::Stream Decoder::forward(const DeviceBatch& batch, const Dropout& dropout,
-                                 const std::vector<LayerActivations>& kept, KvCache* cache) {
+                                 const std::vector<LayerActivations>& kept,
+                                 const Continuation* continuation) {
   const std::int64_t tokens = batch.tokens();
-  rope_.reach((cache ? cache->length() : 0) + batch.sequences.longest);
+  rope_.reach(continuation ? continuation->sequences.longest : batch.sequences.longest);
   Stream stream{take(tokens, config_.hidden_size), {}};
   const Tensor normed = take(tokens, config_.hidden_size), delta = take(tokens, config_.hidden_size);
   const Tensor activated = take(tokens, config_.intermediate_size);
@@ -120,7 +121,7 @@ Decoder::Stream Decoder::forward(const DeviceBatch& batch, const Dropout& dropou
     const LlamaLayer& layer = weights_.layers[index];
     const LayerActivations& a = kept.size() > 1 ? kept[index] : kept[0];
     forward_norm(stream.x, stream.addend, layer.input_norm, a.input, normed);
-    forward_attention(index, batch, dropout, a, cache, normed, delta);
+    forward_attention(index, batch, dropout, a, continuation, normed, delta);
     forward_norm(a.input, delta, layer.post_attention_norm, a.middle, normed);
     forward_gate_up(layer, dropout, a, normed);
     backend_.swiglu_forward(a.gate_up, activated);
@@ -128,7 +129,6 @@ Decoder::Stream Decoder::forward(const DeviceBatch& batch, const Dropout& dropou
                             narrowed(a.down_hidden, layer.down));
     stream = {a.middle, delta};
   }
-  if (cache) cache->advance(tokens);
   return stream;
 }
 

@@ -21,6 +21,12 @@ struct LayerActivations {
   Tensor qkv_hidden, o_hidden, gate_up_hidden, down_hidden;  ///< the adapters'
 };
 
+/// How a batch continues what a cache holds.
+struct Continuation {
+  KvCache& cache;
+  CachedSequences sequences;  ///< on the device
+};
+
 /// The embedding and the layers: forward, what of it is kept, backward.
 class Decoder {
  public:
@@ -54,10 +60,10 @@ class Decoder {
   /// bytes. The backend's own workspace comes on top.
   std::vector<LayerActivations> take_activations(std::int64_t tokens);
 
-  /// `kept` has one entry per layer, or one for all where nothing is kept. With a cache, the batch is one
-  /// sequence that follows on it.
+  /// `kept` has one entry per layer, or one for all where nothing is kept. Where the batch continues a cache,
+  /// its positions do, and the cache's lengths are the caller's to advance.
   Stream forward(const DeviceBatch& batch, const Dropout& dropout, const std::vector<LayerActivations>& kept,
-                 KvCache* cache);
+                 const Continuation* continuation);
   /// From d/d(output of the last layer) in `gradient`, which it overwrites, to every gradient below.
   void backward(const DeviceBatch& batch, const Dropout& dropout, const std::vector<LayerActivations>& kept,
                 const Tensor& gradient);
@@ -92,7 +98,7 @@ class Decoder {
 
   /// Attention of one layer, from the residual stream in `a.input` to what is added to it in `delta`.
   void forward_attention(std::size_t index, const DeviceBatch& batch, const Dropout& dropout,
-                         const LayerActivations& a, KvCache* cache, const Tensor& normed,
+                         const LayerActivations& a, const Continuation* continuation, const Tensor& normed,
                          const Tensor& delta);
   /// Gate and up of one layer, from the residual stream in `a.middle`.
   void forward_gate_up(const LlamaLayer& layer, const Dropout& dropout, const LayerActivations& a,

@@ -1,5 +1,6 @@
 #include "engine/model/llama.h"
 
+#include <algorithm>
 #include <numeric>
 #include <stdexcept>
 
@@ -34,6 +35,8 @@ struct Llama::State {
 
   Tensor take(std::int64_t rows, std::int64_t columns) { return decoder.take(rows, columns); }
   Loss run(const Batch& batch, double scale, const Dropout& dropout, bool backward);
+  /// The last norm's output [tokens, hidden], without a backward pass in mind.
+  Tensor infer(const DeviceBatch& batch, const Continuation* continuation);
   /// The head's output for `x` [rows, hidden], in host memory.
   std::vector<float> logits(const Tensor& x);
   std::vector<float> to_host(const Tensor& tensor);
@@ -69,6 +72,17 @@ Loss Llama::State::run(const Batch& batch, double scale, const Dropout& dropout,
     if (decoder.trains()) decoder.backward(on_device, dropout, kept, gradient);
   }
   return {backend.sum(losses), supervised};
+}
+
+Tensor Llama::State::infer(const DeviceBatch& batch, const Continuation* continuation) {
+  const std::int64_t tokens = batch.tokens();
+  const Tensor normed = take(tokens, config.hidden_size);
+  const Arena::Mark mark = arena.mark();
+  const std::vector<LayerActivations> passing{decoder.take_passing(tokens)};
+  const Decoder::Stream stream = decoder.forward(batch, {}, passing, continuation);
+  decoder.forward_norm(stream.x, stream.addend, weights.norm, take(tokens, config.hidden_size), normed);
+  arena.release(mark);
+  return normed;
 }
 
 std::vector<float> Llama::State::logits(const Tensor& x) {
@@ -119,45 +133,80 @@ std::vector<float> Llama::logits(const Batch& batch) {
   state.arena.reset();
   const DeviceBatch on_device = put_on_device(batch, state.config, state.backend, state.arena);
   if (on_device.tokens() == 0) return {};
-  const std::vector<LayerActivations> kept{state.decoder.take_passing(on_device.tokens())};
-  const Decoder::Stream stream = state.decoder.forward(on_device, {}, kept, nullptr);
-  const Tensor normed = state.take(on_device.tokens(), state.config.hidden_size);
-  const Tensor last = state.take(on_device.tokens(), state.config.hidden_size);
-  state.decoder.forward_norm(stream.x, stream.addend, state.weights.norm, last, normed);
-  return state.logits(normed);
+  return state.logits(state.infer(on_device, nullptr));
 }
 
-KvCache Llama::make_cache(std::int64_t capacity) {
+std::vector<TokenLikelihood> Llama::likelihoods(const Batch& batch) {
+  State& state = *state_;
+  state.arena.reset();
+  const DeviceBatch on_device = put_on_device(batch, state.config, state.backend, state.arena);
+  const std::int64_t count = on_device.supervised();
+  if (count == 0) return {};
+  const Tensor normed = state.infer(on_device, nullptr);
+  const Tensor picked = state.take(count, state.config.hidden_size);
+  state.backend.gather_rows(normed, on_device.supervised_rows, picked);
+  const Tensor losses = state.arena.take(state.options.dtype, {count});
+  const Tensor likeliest = state.arena.take(DType::u32, {count});
+  state.backend.head_likelihood(picked, state.weights.head.linear, on_device.targets, losses, likeliest);
+  const std::vector<float> negative = state.to_host(losses);
+  std::vector<std::uint32_t> ids(count);
+  state.backend.copy_to_host(ids.data(), likeliest.data, ids.size() * sizeof(std::uint32_t));
+  std::vector<TokenLikelihood> made;
+  for (std::int64_t i = 0; i < count; ++i) made.push_back({-negative[i], ids[i]});
+  return made;
+}
+
+KvCache Llama::make_cache(std::int64_t slots, std::int64_t capacity) {
   const HeadLayout& layout = state_->decoder.layout();
-  return KvCache(state_->backend, state_->options.dtype, state_->config.num_hidden_layers, capacity,
+  return KvCache(state_->backend, state_->options.dtype, state_->config.num_hidden_layers, slots, capacity,
                  layout.kv_heads * layout.head_dim);
 }
 
-std::vector<float> Llama::decode(std::span<const std::uint32_t> input_ids, KvCache& cache) {
+double Llama::cache_bytes(std::int64_t slots, std::int64_t capacity) const {
+  const HeadLayout& layout = state_->decoder.layout();
+  return 2.0 * static_cast<double>(size_of(state_->options.dtype)) *
+         static_cast<double>(state_->config.num_hidden_layers * layout.kv_heads * layout.head_dim) *
+         static_cast<double>(slots) * static_cast<double>(capacity);
+}
+
+std::vector<float> Llama::decode(const DecodeBatch& batch, KvCache& cache) {
   State& state = *state_;
-  const auto count = static_cast<std::int64_t>(input_ids.size());
-  if (count == 0) throw std::invalid_argument("there is no token to decode");
-  if (cache.length() + count > cache.capacity())
-    throw std::length_error("the KV cache holds " + std::to_string(cache.length()) + " of " +
-                            std::to_string(cache.capacity()) + " tokens, so " + std::to_string(count) +
-                            " more do not fit");
-  check_length(cache.length() + count, state.config);
   state.arena.reset();
-  const std::vector<std::uint8_t> unsupervised(input_ids.size(), 0);
-  const std::uint32_t offsets[] = {0, static_cast<std::uint32_t>(count)};
-  DeviceBatch on_device =
-      put_on_device({input_ids, unsupervised, offsets}, state.config, state.backend, state.arena);
-  std::vector<std::uint32_t> positions(input_ids.size());
-  std::iota(positions.begin(), positions.end(), static_cast<std::uint32_t>(cache.length()));
+  const std::vector<std::uint8_t> unsupervised(batch.input_ids.size(), 0);
+  DeviceBatch on_device = put_on_device({batch.input_ids, unsupervised, batch.sequence_offsets}, state.config,
+                                        state.backend, state.arena);
+  const auto count = static_cast<std::size_t>(on_device.sequences.count);
+  if (batch.slots.size() != count || count == 0)
+    throw std::invalid_argument("there are " + std::to_string(count) + " sequences to decode and " +
+                                std::to_string(batch.slots.size()) + " slots for them");
+  std::vector<bool> taken(cache.slots());
+  std::vector<std::uint32_t> positions(batch.input_ids.size()), past(count), last(count);
+  CachedSequences sequences{on_device.sequences, {}, {}, 0};
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t begin = batch.sequence_offsets[i], end = batch.sequence_offsets[i + 1];
+    const std::uint32_t slot = batch.slots[i];
+    if (begin == end) throw std::invalid_argument("there is no token to decode");
+    if (slot >= taken.size() || taken[slot])
+      throw std::invalid_argument("slot " + std::to_string(slot) + " is used twice, or beyond the cache's " +
+                                  std::to_string(taken.size()));
+    taken[slot] = true;
+    cache.check_room(slot, end - begin);
+    past[i] = static_cast<std::uint32_t>(cache.length(slot));
+    last[i] = end - 1;
+    const std::int64_t reached = past[i] + end - begin;
+    check_length(reached, state.config);
+    sequences.longest = std::max(sequences.longest, reached);
+    std::iota(positions.begin() + begin, positions.begin() + end, past[i]);
+  }
   on_device.positions = put_on_device(positions, state.backend, state.arena);
-  const std::vector<LayerActivations> kept{state.decoder.take_passing(count)};
-  const Decoder::Stream stream = state.decoder.forward(on_device, {}, kept, &cache);
-  const Tensor last = state.take(count, state.config.hidden_size);
-  const Tensor normed = state.take(count, state.config.hidden_size);
-  state.decoder.forward_norm(stream.x, stream.addend, state.weights.norm, last, normed);
-  const std::uint32_t last_row[] = {static_cast<std::uint32_t>(count - 1)};
-  const Tensor picked = state.take(1, state.config.hidden_size);
-  state.backend.gather_rows(normed, put_on_device(last_row, state.backend, state.arena), picked);
+  sequences.slots = put_on_device(batch.slots, state.backend, state.arena);
+  sequences.past = put_on_device(past, state.backend, state.arena);
+  const Continuation continuation{cache, sequences};
+  const Tensor normed = state.infer(on_device, &continuation);
+  const Tensor picked = state.take(static_cast<std::int64_t>(count), state.config.hidden_size);
+  state.backend.gather_rows(normed, put_on_device(last, state.backend, state.arena), picked);
+  for (std::size_t i = 0; i < count; ++i)
+    cache.advance(batch.slots[i], batch.sequence_offsets[i + 1] - batch.sequence_offsets[i]);
   return state.logits(picked);
 }
 

@@ -28,6 +28,19 @@ struct Loss {
   std::int64_t tokens = 0;
 };
 
+/// New tokens of some of a cache's sequences, laid end to end.
+struct DecodeBatch {
+  std::span<const std::uint32_t> input_ids;         ///< [tokens]
+  std::span<const std::uint32_t> sequence_offsets;  ///< [sequences + 1]; no sequence is empty
+  std::span<const std::uint32_t> slots;             ///< [sequences]: the slot each continues, none twice
+};
+
+/// What a model makes of one token after those before it.
+struct TokenLikelihood {
+  float log_likelihood = 0;     ///< natural logarithm
+  std::uint32_t likeliest = 0;  ///< the token of the highest logit; of several, the lowest id
+};
+
 /// Where a dropout mask or the like comes from: the same key gives the same mask, whatever came before.
 struct StepKey {
   std::uint64_t seed = 0;
@@ -69,12 +82,16 @@ class Llama {
 
   /// Logits [tokens, vocab_size] in host memory, f32; for tests, scoring and generation.
   std::vector<float> logits(const Batch& batch);
-  /// A cache for one sequence of up to `capacity` tokens.
-  KvCache make_cache(std::int64_t capacity);
-  /// Runs `input_ids` at the positions after those in `cache` and appends to it; logits [vocab_size] of the
-  /// last one.
-  /// @throws std::length_error when the cache is full
-  std::vector<float> decode(std::span<const std::uint32_t> input_ids, KvCache& cache);
+  /// The tokens of `batch` whose `loss_mask` is set and that others precede, in order.
+  std::vector<TokenLikelihood> likelihoods(const Batch& batch);
+  /// A cache for `slots` sequences of up to `capacity` tokens. @throws std::bad_alloc
+  KvCache make_cache(std::int64_t slots, std::int64_t capacity);
+  /// Bytes that such a cache takes.
+  double cache_bytes(std::int64_t slots, std::int64_t capacity) const;
+  /// Runs each sequence's tokens at the positions after those of its slot and appends them to it; logits
+  /// [sequences, vocab_size] after the last one of each. How many tokens come at once changes rounding alone.
+  /// @throws std::invalid_argument saying what of the batch cannot be; std::length_error when a slot is full
+  std::vector<float> decode(const DecodeBatch& batch, KvCache& cache);
 
  private:
   struct State;

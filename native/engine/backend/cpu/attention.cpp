@@ -283,16 +283,22 @@ void attention_varlen_backward(Context context, const Tensor& qkv, const Sequenc
 }
 
 template <class T>
-void attention_cached(Context context, const Tensor& qkv, const HeadLayout& layout, std::int64_t past,
-                      const Tensor& keys, const Tensor& values, const Tensor& out) {
-  const std::int64_t rows = qkv.shape[0], width = layout.head_dim, row = layout.row();
+void attention_cached(Context context, const Tensor& qkv, const CachedSequences& cached,
+                      const HeadLayout& layout, const Tensor& keys, const Tensor& values, const Tensor& out) {
+  const std::int64_t width = layout.head_dim, row = layout.row(), capacity = keys.shape[1];
   const std::int64_t group = layout.heads / layout.kv_heads, kv_row = layout.kv_heads * width;
-  context.workspace.reserve_per_thread<T>(Scratch<T>::needed(past + rows, width));
-  context.threads.run(layout.kv_heads, [&](std::int64_t kv_head, int thread) {
-    const Scratch<T> scratch(context.workspace.of_thread<T>(thread), past + rows, width);
-    const T* base = data<const T>(qkv);
-    T* head_keys = data<T>(keys) + kv_head * width;
-    T* head_values = data<T>(values) + kv_head * width;
+  const auto* offsets = data<const std::uint32_t>(cached.sequences.offsets);
+  const auto* slots = data<const std::uint32_t>(cached.slots);
+  const auto* pasts = data<const std::uint32_t>(cached.past);
+  context.workspace.reserve_per_thread<T>(Scratch<T>::needed(cached.longest, width));
+  context.threads.run(cached.sequences.count * layout.kv_heads, [&](std::int64_t task, int thread) {
+    const std::int64_t sequence = task / layout.kv_heads, kv_head = task % layout.kv_heads;
+    const std::int64_t begin = offsets[sequence], rows = offsets[sequence + 1] - begin;
+    const std::int64_t past = pasts[sequence], first = slots[sequence] * capacity * kv_row + kv_head * width;
+    const Scratch<T> scratch(context.workspace.of_thread<T>(thread), cached.longest, width);
+    const T* base = data<const T>(qkv) + begin * row;
+    T* head_keys = data<T>(keys) + first;
+    T* head_values = data<T>(values) + first;
     for (std::int64_t i = 0; i < rows; ++i) {
       const T* from = base + i * row + (layout.heads + kv_head) * width;
       std::memcpy(head_keys + (past + i) * kv_row, from, width * sizeof(T));
@@ -302,18 +308,19 @@ void attention_cached(Context context, const Tensor& qkv, const HeadLayout& layo
     pack_rows<T>({head_values, kv_row}, past + rows, width, scratch.values);
     for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head)
       for (std::int64_t block = 0; block < rows; block += query_block)
-        forward_block<T>(scratch, {base + head * width, row}, block, std::min(query_block, rows - block),
-                         past, width, {data<T>(out) + head * width, layout.heads * width}, nullptr, 0);
+        forward_block<T>(
+            scratch, {base + head * width, row}, block, std::min(query_block, rows - block), past, width,
+            {data<T>(out) + begin * layout.heads * width + head * width, layout.heads * width}, nullptr, 0);
   });
 }
 
-#define ZIPTIE_INSTANTIATE(T)                                                                               \
-  template void attention_varlen_forward<T>(Context, const Tensor&, const Sequences&, const HeadLayout&,    \
-                                            const Tensor&, const Tensor&);                                  \
-  template void attention_varlen_backward<T>(Context, const Tensor&, const Sequences&, const HeadLayout&,   \
-                                             const Tensor&, const Tensor&, const Tensor&, const Tensor&);   \
-  template void attention_cached<T>(Context, const Tensor&, const HeadLayout&, std::int64_t, const Tensor&, \
-                                    const Tensor&, const Tensor&);
+#define ZIPTIE_INSTANTIATE(T)                                                                             \
+  template void attention_varlen_forward<T>(Context, const Tensor&, const Sequences&, const HeadLayout&,  \
+                                            const Tensor&, const Tensor&);                                \
+  template void attention_varlen_backward<T>(Context, const Tensor&, const Sequences&, const HeadLayout&, \
+                                             const Tensor&, const Tensor&, const Tensor&, const Tensor&); \
+  template void attention_cached<T>(Context, const Tensor&, const CachedSequences&, const HeadLayout&,    \
+                                    const Tensor&, const Tensor&, const Tensor&);
 ZIPTIE_INSTANTIATE(float)
 ZIPTIE_INSTANTIATE(double)
 

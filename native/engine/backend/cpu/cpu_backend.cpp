@@ -147,10 +147,10 @@ class CpuBackend final : public Backend {
                                         gradient_qkv);
     });
   }
-  void attention_cached(const Tensor& qkv, const HeadLayout& layout, std::int64_t past, const Tensor& keys,
-                        const Tensor& values, const Tensor& out) override {
+  void attention_cached(const Tensor& qkv, const CachedSequences& cached, const HeadLayout& layout,
+                        const Tensor& keys, const Tensor& values, const Tensor& out) override {
     dispatch(qkv,
-             [&]<class T>() { cpu::attention_cached<T>(context(), qkv, layout, past, keys, values, out); });
+             [&]<class T>() { cpu::attention_cached<T>(context(), qkv, cached, layout, keys, values, out); });
   }
 
   void swiglu_forward(const Tensor& gate_up, const Tensor& out) override {
@@ -167,6 +167,11 @@ class CpuBackend final : public Backend {
     dispatch(x, [&]<class T>() {
       cpu::head_cross_entropy<T>(context(), x, head, dropout, targets, scale, losses, gradient_x);
     });
+  }
+
+  void head_likelihood(const Tensor& x, const Linear& head, const Tensor& targets, const Tensor& losses,
+                       const Tensor& likeliest) override {
+    dispatch(x, [&]<class T>() { cpu::head_likelihood<T>(context(), x, head, targets, losses, likeliest); });
   }
 
  private:

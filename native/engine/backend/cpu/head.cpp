@@ -1,5 +1,6 @@
 // The output projection and its cross entropy, a chunk of rows at a time.
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/backend/cpu/kernels.h"
@@ -41,43 +42,87 @@ T cross_entropy_row(T* logits, std::int64_t vocab, std::int64_t target, bool slo
   return std::log(total) + high - chosen;
 }
 
+/// A chunk of the rows and their logits.
+template <class T>
+struct LogitChunk {
+  std::int64_t first, count;
+  Tensor input, logits, lora_hidden;
+
+  T* row(std::int64_t i) const { return data<T>(logits) + i * logits.shape[1]; }
+};
+
+/// The logits of every row, a chunk at a time.
+template <class T, class F>
+void for_logit_chunks(Context context, const Tensor& x, const Linear& head, const Dropout& dropout,
+                      const F& use) {
+  const std::int64_t rows = x.shape[0], width = x.shape[1], vocab = head.weight.shape[0];
+  const std::int64_t rank = head.lora_a.data ? head.lora_a.shape[0] : 0;
+  // 64 MiB of float logits at most, unless that is too few rows to multiply well.
+  const std::int64_t most =
+      std::min(rows, std::clamp<std::int64_t>((std::int64_t{1} << 24) / vocab, 128, 2048));
+  T* logits = context.workspace.outer<T>(most * (vocab + rank));
+  const auto matrix = [&](T* values, std::int64_t count, std::int64_t columns) {
+    return Tensor{values, x.dtype, 2, {count, columns}};
+  };
+  for (std::int64_t first = 0; first < rows; first += most) {
+    const std::int64_t count = std::min(most, rows - first);
+    const LogitChunk<T> chunk{first, count, matrix(data<T>(x) + first * width, count, width),
+                              matrix(logits, count, vocab),
+                              rank > 0 ? matrix(logits + most * vocab, count, rank) : Tensor{}};
+    linear_forward<T>(context, chunk.input, head, dropout, chunk.logits, chunk.lora_hidden, first);
+    use(chunk);
+  }
+}
+
 }  // namespace
 
 template <class T>
 void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Dropout& dropout,
                         const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x) {
-  const std::int64_t rows = x.shape[0], width = x.shape[1], vocab = head.weight.shape[0];
-  const std::int64_t rank = head.lora_a.data ? head.lora_a.shape[0] : 0;
-  // 64 MiB of float logits at most, unless that is too few rows to multiply well.
-  const std::int64_t chunk = std::clamp<std::int64_t>((std::int64_t{1} << 24) / vocab, 128, 2048);
+  const std::int64_t width = x.shape[1], vocab = head.weight.shape[0];
   const bool slopes = gradient_x.data != nullptr;
-  T* logits = context.workspace.outer<T>(std::min(rows, chunk) * (vocab + rank));
-  T* hidden = logits + std::min(rows, chunk) * vocab;
   const auto* target = data<const std::uint32_t>(targets);
-  const auto matrix = [&](T* values, std::int64_t count, std::int64_t columns) {
-    return Tensor{values, x.dtype, 2, {count, columns}};
-  };
-
-  for (std::int64_t first = 0; first < rows; first += chunk) {
-    const std::int64_t count = std::min(chunk, rows - first);
-    const Tensor input = matrix(data<T>(x) + first * width, count, width),
-                 scores = matrix(logits, count, vocab);
-    const Tensor lora_hidden = rank > 0 ? matrix(hidden, count, rank) : Tensor{};
-    linear_forward<T>(context, input, head, dropout, scores, lora_hidden, first);
-    context.threads.run_blocks(count, rows_per_task(vocab), [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t row = begin; row < end; ++row)
-        data<T>(losses)[first + row] = cross_entropy_row(logits + row * vocab, vocab, target[first + row],
-                                                         slopes, static_cast<T>(scale));
-    });
+  for_logit_chunks<T>(context, x, head, dropout, [&](const LogitChunk<T>& chunk) {
+    context.threads.run_blocks(
+        chunk.count, rows_per_task(vocab), [&](std::int64_t begin, std::int64_t end, int) {
+          for (std::int64_t i = begin; i < end; ++i)
+            data<T>(losses)[chunk.first + i] = cross_entropy_row(chunk.row(i), vocab, target[chunk.first + i],
+                                                                 slopes, static_cast<T>(scale));
+        });
     if (slopes)
-      linear_backward<T>(context, input, head, dropout, lora_hidden, scores,
-                         matrix(data<T>(gradient_x) + first * width, count, width), first);
-  }
+      linear_backward<T>(context, chunk.input, head, dropout, chunk.lora_hidden, chunk.logits,
+                         {data<T>(gradient_x) + chunk.first * width, x.dtype, 2, {chunk.count, width}},
+                         chunk.first);
+  });
+}
+
+template <class T>
+void head_likelihood(Context context, const Tensor& x, const Linear& head, const Tensor& targets,
+                     const Tensor& losses, const Tensor& likeliest) {
+  const std::int64_t vocab = head.weight.shape[0];
+  const auto* target = data<const std::uint32_t>(targets);
+  for_logit_chunks<T>(context, x, head, {}, [&](const LogitChunk<T>& chunk) {
+    context.threads.run_blocks(
+        chunk.count, rows_per_task(vocab), [&](std::int64_t begin, std::int64_t end, int) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            T* logits = chunk.row(i);
+            data<std::uint32_t>(likeliest)[chunk.first + i] =
+                static_cast<std::uint32_t>(std::max_element(logits, logits + vocab) - logits);
+            data<T>(losses)[chunk.first + i] =
+                cross_entropy_row(logits, vocab, target[chunk.first + i], false, T{1});
+          }
+        });
+  });
 }
 
 template void head_cross_entropy<float>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,
                                         double, const Tensor&, const Tensor&);
 template void head_cross_entropy<double>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,
                                          double, const Tensor&, const Tensor&);
+
+template void head_likelihood<float>(Context, const Tensor&, const Linear&, const Tensor&, const Tensor&,
+                                     const Tensor&);
+template void head_likelihood<double>(Context, const Tensor&, const Linear&, const Tensor&, const Tensor&,
+                                      const Tensor&);
 
 }  // namespace ziptie::cpu

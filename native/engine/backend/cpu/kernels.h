@@ -68,8 +68,8 @@ void attention_varlen_backward(Context context, const Tensor& qkv, const Sequenc
                                const HeadLayout& layout, const Tensor& out, const Tensor& log_sum,
                                const Tensor& gradient_out, const Tensor& gradient_qkv);
 template <class T>
-void attention_cached(Context context, const Tensor& qkv, const HeadLayout& layout, std::int64_t past,
-                      const Tensor& keys, const Tensor& values, const Tensor& out);
+void attention_cached(Context context, const Tensor& qkv, const CachedSequences& cached,
+                      const HeadLayout& layout, const Tensor& keys, const Tensor& values, const Tensor& out);
 
 template <class T>
 void swiglu_forward(Context context, const Tensor& gate_up, const Tensor& out);
@@ -80,5 +80,9 @@ void swiglu_backward(Context context, const Tensor& gate_up, const Tensor& gradi
 template <class T>
 void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Dropout& dropout,
                         const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x);
+
+template <class T>
+void head_likelihood(Context context, const Tensor& x, const Linear& head, const Tensor& targets,
+                     const Tensor& losses, const Tensor& likeliest);
 
 }  // namespace ziptie::cpu
