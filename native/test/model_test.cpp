@@ -225,8 +225,9 @@ TEST_CASE("a sequence beyond the sliding window is refused, in training and in g
       refusal([&] {
         model.forward(longer);
       }).starts_with("a sequence has 7 tokens, but this model attends to the last 6 alone (sliding_window)"));
-  KvCache cache = model.make_cache(10);
+  KvCache cache = model.make_cache(1, 10);
   const std::span<const std::uint32_t> ids(longer.ids);
-  model.decode(ids.first(6), cache);
-  CHECK_THROWS_AS(model.decode(ids.subspan(6, 1), cache), std::invalid_argument);
+  const std::uint32_t slots[] = {0}, six[] = {0, 6}, one[] = {0, 1};
+  model.decode({ids.first(6), six, slots}, cache);
+  CHECK_THROWS_AS(model.decode({ids.subspan(6, 1), one, slots}, cache), std::invalid_argument);
 }
