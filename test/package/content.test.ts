@@ -19,8 +19,7 @@ const allowed = [
   /^extension\/examples\/traditional-chinese\/(data\/[\w-]+\.jsonl|tokenizer\/[\w.-]+\.json)$/,
   /^extension\/dist\/(extension|server|worker|cli)\.js$/,
   /^extension\/dist\/tokenizers\.linux-x64-gnu\.node$/,
-  // Debian's oneDNN asks for OpenCL's loader, though the engine does not use it.
-  /^extension\/dist\/engine\/(ziptie-engine|lib(dnnl|fmt|gomp|OpenCL)\.so\.\d+)$/,
+  /^extension\/dist\/engine\/(ziptie-engine|libfmt\.so\.\d+)$/,
   /^extension\/dist\/webviews\/[\w-]+\.(js|css|ttf)$/,
 ];
 

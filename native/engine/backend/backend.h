@@ -149,7 +149,7 @@ enum class Rotation { forward, backward };
 class Backend {
  public:
   virtual ~Backend() = default;
-  /// What computes, for people: `cpu: 2 threads, oneDNN 2.6.3`.
+  /// What computes, for people: `cpu: 2 threads, AVX2`.
   virtual std::string description() const = 0;
 
   /// Zero-filled. @throws std::bad_alloc

@@ -12,7 +12,7 @@ namespace ziptie {
 /// What computes, and why.
 struct ChosenBackend {
   std::unique_ptr<Backend> backend;
-  std::string description;  ///< `cpu: 2 threads, oneDNN 2.6.3 (no CUDA plugin)`
+  std::string description;  ///< `cpu: 2 threads, AVX2 (no CUDA plugin)`
 };
 
 /// @param threads CPU threads, 0: as many as the machine has

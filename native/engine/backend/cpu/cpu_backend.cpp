@@ -1,5 +1,3 @@
-#include <dnnl.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -32,10 +30,8 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(int threads) : threads_(threads), workspace_(threads_.count()) {}
 
   std::string description() const override {
-    const auto* version = dnnl_version();
-    return "cpu: " + std::to_string(threads_.count()) + (threads_.count() == 1 ? " thread" : " threads") +
-           ", oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
-           std::to_string(version->patch);
+    return "cpu: " + std::to_string(threads_.count()) + (threads_.count() == 1 ? " thread, " : " threads, ") +
+           (__builtin_cpu_supports("avx512f") ? "AVX-512" : "AVX2");
   }
 
   // The device's memory is the host's.

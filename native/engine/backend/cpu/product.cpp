@@ -10,7 +10,14 @@
 
 namespace ziptie::cpu {
 
+/// In product_avx512.cpp: what product_wide.h says.
+void multiply_two_panels_avx512(std::int64_t m, std::int64_t k, const float* a, std::int64_t a_row,
+                                std::int64_t a_step, const float* b, std::int64_t b_panel, bool add, float* c,
+                                std::int64_t c_row);
+
 namespace {
+
+const bool has_avx512 = __builtin_cpu_supports("avx512f");
 
 /// Six rows by two vectors: twelve sums hide the latency of an FMA and leave registers for the operands.
 constexpr std::int64_t kernel_rows = 6, block_rows = 96;
@@ -148,10 +155,16 @@ void multiply(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<const T> a,
         block = copy;
         a_row = padded_depth;
       }
-      for (std::int64_t column = 0; column < n; column += width)
-        multiply_panel(rows, std::min(width, n - column), steps, block, a_row, a_step,
-                       panels + column * depth + step * width, add || step > 0,
-                       Matrix<T>{c.data + first * c.stride + column, c.stride});
+      const T* panel = panels + step * width;
+      T* to = c.data + first * c.stride;
+      std::int64_t column = 0;
+      if constexpr (sizeof(T) == sizeof(float))
+        for (; has_avx512 && column + 2 * width <= n; column += 2 * width)
+          multiply_two_panels_avx512(rows, steps, block, a_row, a_step, panel + column * depth, depth * width,
+                                     add || step > 0, to + column, c.stride);
+      for (; column < n; column += width)
+        multiply_panel(rows, std::min(width, n - column), steps, block, a_row, a_step, panel + column * depth,
+                       add || step > 0, Matrix<T>{to + column, c.stride});
     }
   }
 }

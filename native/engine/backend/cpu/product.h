@@ -37,7 +37,8 @@ template <class T>
 void pack_straight(Matrix<const T> from, std::int64_t k, std::int64_t n, std::int64_t depth, T* panels);
 
 /// c[m, n] = (add: c +) a[m, k] b, where b's panels have `depth` ≥ k rows, of which the first k from `panels`
-/// on count. Each element of c is summed over k in one order, whatever m and n.
+/// on count. Each element of c is summed over k in one order, whatever m and n
+/// and however wide the processor's vectors.
 template <class T>
 void multiply(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<const T> a, const T* panels,
               std::int64_t depth, bool add, Matrix<T> c);

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 #include <immintrin.h>
-#include <omp.h>
 
 #include <system_error>
 
@@ -12,17 +11,6 @@ namespace {
 
 /// About 50 µs: longer than the gaps between the ops of a training step, shorter than anyone would notice.
 constexpr int spins_before_sleep = 2000;
-
-/// Keeps oneDNN, called from this thread, from starting a team of its own, whose size would change how it
-/// sums.
-class OneDnnAlone {
- public:
-  OneDnnAlone() { omp_set_num_threads(1); }
-  ~OneDnnAlone() { omp_set_num_threads(previous_); }
-
- private:
-  int previous_ = omp_get_max_threads();
-};
 
 }  // namespace
 
@@ -61,7 +49,6 @@ void Threads::take_tasks(int thread) const {
 
 void Threads::run_erased(std::int64_t tasks, const void* task, Invoke invoke) const {
   if (tasks <= 0) return;
-  const OneDnnAlone alone;
   if (tasks == 1 || workers_.empty()) {
     for (std::int64_t index = 0; index < tasks; ++index) invoke(task, index, 0);
     return;
@@ -86,7 +73,6 @@ void Threads::run_erased(std::int64_t tasks, const void* task, Invoke invoke) co
 }
 
 void Threads::work(int thread) const {
-  const OneDnnAlone alone;
   std::uint32_t seen = 0;
   while (true) {
     for (int spins = 0; jobs_ == seen && spins < spins_before_sleep; ++spins) _mm_pause();
