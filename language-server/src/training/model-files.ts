@@ -34,6 +34,9 @@ const hfConfigSchema = z.object({
   vocab_size: count,
   max_position_embeddings: count.default(2048),
   tie_word_embeddings: z.boolean().default(false),
+  quantization_config: z
+    .object({ quant_method: z.string().nullish(), load_in_4bit: z.boolean().nullish() })
+    .nullish(),
 });
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
@@ -82,15 +85,23 @@ export async function readModelFiles(directory: string): Promise<ModelFiles> {
     const found = tensors.get(name);
     if (found === undefined)
       throw new Refused(`The model at ${directory} has no tensor ${name}, which its config.json calls for.`);
-    if (found.shape.join() !== expected.join()) {
+    const isQuantised = config.quantization_config?.load_in_4bit === true && found.dtype === "U8";
+    const fits = isQuantised
+      ? product(found.shape) === Math.ceil(product(expected) / 2)
+      : found.shape.join() === expected.join();
+    if (!fits) {
       throw new Refused(
         `${found.file}: tensor ${name} has the shape [${found.shape.join(", ")}], but config.json calls for [${expected.join(", ")}].`,
       );
     }
   }
-  const isBfloat16 = [...tensors.values()].every(({ dtype }) => dtype === "BF16");
+  // Beside the packed codes of bitsandbytes lie its scales and tables, which are float32 whatever the weights are.
+  const stored = baseParameters(shape).map(({ name }) => tensors.get(name)?.dtype);
+  const isBfloat16 = stored.every((dtype) => dtype === "BF16" || dtype === "U8");
   return { shape, dtype: isBfloat16 ? "bfloat16" : "float32", files: [configFile, ...weights] };
 }
+
+const product = (numbers: readonly number[]) => numbers.reduce((result, n) => result * n, 1);
 
 const modelTypes = ["llama", "mistral", "qwen2"] as const;
 
