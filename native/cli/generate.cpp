@@ -5,12 +5,14 @@
 #include "cli/model_argument.h"
 #include "cli/stop_request.h"
 #include "engine/io/hf_config.h"
+#include "engine/train/model_setup.h"
 
 namespace ziptie {
 
 int generate_command(const GenerateOptions& options) {
   stop_on_signals();
   GenerationSettings settings = options.settings;
+  TokenSampler(settings.sampling);  // refuses what cannot be
   settings.stop_ids = options.stop_ids ? *options.stop_ids : read_stop_ids(options.model);
   const LlamaConfig config = read_hf_config(options.model);
   // Before the weights, which may take minutes: a mistake in the last line is told at once.
@@ -21,8 +23,8 @@ int generate_command(const GenerateOptions& options) {
     check_prompt(config, prompts.back());
     ids.push_back(id);
   });
-  const auto backend = make_cpu_backend(options.threads);
-  Llama model = load_model(options.model, options.adapter, *backend);
+  const auto chosen = choose_backend(Device::automatic, options.threads);
+  Llama model = load_model(options.model, options.adapter, *chosen.backend);
 
   GenerationEvents events;
   if (options.stream)

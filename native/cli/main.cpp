@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
                    R"(File with a line {"id": …, "input_ids": […], "continuation_ids": […]} for each)")
       ->required();
   score->add_option("--batch-tokens", score_options.batch_tokens, "Tokens at a time")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 30));
   score->add_option("--threads", score_options.threads, "CPU threads; all when not given")
       ->check(CLI::PositiveNumber);
 

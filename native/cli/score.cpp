@@ -5,6 +5,7 @@
 #include "cli/model_argument.h"
 #include "cli/stop_request.h"
 #include "engine/io/hf_config.h"
+#include "engine/train/model_setup.h"
 
 namespace ziptie {
 
@@ -18,8 +19,8 @@ int score_command(const ScoreOptions& options) {
     check_request(config, requests.back());
     ids.push_back(id);
   });
-  const auto backend = make_cpu_backend(options.threads);
-  Llama model = load_model(options.model, options.adapter, *backend);
+  const auto chosen = choose_backend(Device::automatic, options.threads);
+  Llama model = load_model(options.model, options.adapter, *chosen.backend);
   score(
       model, requests, options.batch_tokens,
       [&](std::size_t request, const Score& result) {

@@ -31,6 +31,12 @@ struct ComesLater {
   }
 };
 
+/// Code points of UTF-8.
+std::size_t characters_in(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char byte) { return (byte & 0xC0) != 0x80; }));
+}
+
 class Training {
  public:
   Training(std::vector<WordCounts>& words, const BpeTrainerOptions& options, const TrainerControl& control);
@@ -68,7 +74,7 @@ Training::Training(std::vector<WordCounts>& words, const BpeTrainerOptions& opti
 
 /// Special tokens first, then the characters. A character that is a special token, too, has that one's id.
 std::unordered_map<char32_t, std::uint32_t> Training::add_alphabet() {
-  for (const std::string& token : options_.special_tokens) id_of(token, 1);
+  for (const std::string& token : options_.special_tokens) id_of(token, characters_in(token));
   std::unordered_map<char32_t, std::uint32_t> ids;
   for (const char32_t character : alphabet_.characters()) ids[character] = id_of(to_utf8(character), 1);
   return ids;

@@ -4,9 +4,10 @@
 // kernels.
 //
 // Ops are enqueued in order on the backend's one stream; only `copy_to_host`, `sum` and `squared_norm` wait
-// for results. The tensors of one op share one floating-point type (f32, or f64 where a backend is tested
-// against itself), which is also the type the op computes in. Every op gives the same bits for the same
-// input, whatever the number of threads.
+// for results. What `copy_to_device` reads may be reused once it returns, and releasing a buffer takes effect
+// after the ops enqueued before. The tensors of one op share one floating-point type (f32, or f64 where a
+// backend is tested against itself) but where it says otherwise, which is also the type the op computes in.
+// Every op gives the same bits for the same input, whatever the number of threads.
 
 #include <array>
 #include <cstddef>

@@ -212,6 +212,10 @@ void TokenDataset::append_unit(std::int64_t unit, TokenBatch& batch) const {
 void TokenDataset::append_row(const Row& row, TokenBatch& batch) const {
   const SafetensorsFile& file = shards_[row.shard];
   const std::size_t at = batch.input_ids.size();
+  if (at + row.length > UINT32_MAX)
+    throw FileError(
+        fmt::format("{}: a batch of its rows has more tokens than can be counted; use a smaller batch size",
+                    file.path().string()));
   batch.input_ids.resize(at + row.length);
   batch.loss_mask.resize(at + row.length);
   std::memcpy(batch.input_ids.data() + at,

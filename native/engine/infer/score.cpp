@@ -1,6 +1,7 @@
 #include "engine/infer/score.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -66,6 +67,9 @@ void score(Llama& model, std::span<const ScoreRequest> requests, std::int64_t ba
       Score result;
       result.truncated = texts.truncated[i];
       for (const std::uint32_t id : requests[texts.requests[i]].continuation_ids) {
+        if (std::isnan(token->log_likelihood))
+          throw std::runtime_error(
+              "the model's logits are not numbers; its weights have overflown or are damaged");
         result.log_likelihood += token->log_likelihood;
         result.is_greedy &= token->likeliest == id;
         result.token_log_likelihoods.push_back(token->log_likelihood);

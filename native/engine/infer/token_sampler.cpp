@@ -38,7 +38,8 @@ TokenSampler::TokenSampler(const Sampling& sampling) : sampling_(sampling) {
 
 std::uint32_t TokenSampler::choose(std::span<const float> logits, std::uint64_t stream,
                                    std::uint64_t position) {
-  if (std::ranges::any_of(logits, [](float logit) { return std::isnan(logit); }))
+  if (std::ranges::any_of(logits, [](float logit) { return std::isnan(logit); }) ||
+      !std::isfinite(std::ranges::max(logits)))
     throw std::runtime_error("the model's logits are not numbers; its weights have overflown or are damaged");
   if (sampling_.temperature == 0)
     return static_cast<std::uint32_t>(std::ranges::max_element(logits) - logits.begin());

@@ -21,7 +21,7 @@ class TokenSampler {
 
   /// The token after `position` tokens of the text `stream`. `logits` [vocab_size]; of equal ones the lower
   /// id counts as likelier. Temperature, top-k and top-p in that order, as transformers.
-  /// @throws std::runtime_error when a logit is NaN
+  /// @throws std::runtime_error when a logit is NaN or the highest is not finite
   std::uint32_t choose(std::span<const float> logits, std::uint64_t stream, std::uint64_t position);
 
  private:

@@ -98,8 +98,17 @@ void create_directories_durably(const std::filesystem::path& directory) {
   sync_directory(parent.empty() ? "." : parent);
 }
 
-void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory) {
+void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory,
+                       Existing existing) {
   sync_directory(aside);
+  if (existing == Existing::refuse) {
+    if (::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) != 0) {
+      // Some file systems cannot rename so; a directory that is not empty is not replaced even then.
+      if (errno != EINVAL || ::rename(aside.c_str(), directory.c_str()) != 0)
+        fail(directory, "create", errno);
+    }
+    return sync_directory(directory.parent_path());
+  }
   std::error_code error;
   std::filesystem::remove_all(directory, error);
   if (error) fail(directory, "remove", error.value());
@@ -118,11 +127,11 @@ std::filesystem::path begin_aside(const std::filesystem::path& directory) {
 }
 
 void write_aside(const std::filesystem::path& directory,
-                 const std::function<void(const std::filesystem::path& aside)>& write) {
+                 const std::function<void(const std::filesystem::path& aside)>& write, Existing existing) {
   const auto aside = begin_aside(directory);
   try {
     write(aside);
-    publish_directory(aside, directory);
+    publish_directory(aside, directory, existing);
   } catch (...) {
     // On a full disk its space is needed to say so.
     std::error_code ignored;

@@ -40,9 +40,12 @@ void sync_directory(const std::filesystem::path& directory);
 /// Creates a directory and those above it that are missing, each durably; it may be there already.
 /// @throws FileError
 void create_directories_durably(const std::filesystem::path& directory);
-/// Gives the finished directory `aside` the name `directory`, in place of what had that name, and makes it
-/// durable. @throws FileError
-void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory);
+/// What becomes of a directory that has the name already.
+enum class Existing { replace, refuse };
+
+/// Gives the finished directory `aside` the name `directory` and makes it durable. @throws FileError
+void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory,
+                       Existing existing = Existing::replace);
 
 /// `DIRECTORY/.NAME.tmp`, the name that `DIRECTORY/NAME` is written under until it is whole; whatever an
 /// earlier, killed write left there is gone afterwards, and the directory exists. @throws FileError
@@ -51,6 +54,7 @@ std::filesystem::path begin_aside(const std::filesystem::path& directory);
 /// Lets `write` fill a directory aside and publishes it as `directory`. When `write` throws, nothing
 /// half-written is left. @throws FileError; what `write` throws
 void write_aside(const std::filesystem::path& directory,
-                 const std::function<void(const std::filesystem::path& aside)>& write);
+                 const std::function<void(const std::filesystem::path& aside)>& write,
+                 Existing existing = Existing::replace);
 
 }  // namespace ziptie

@@ -82,7 +82,14 @@ std::vector<float> HfModel::State::read(const std::string& name, Backend& backen
   tensor.file->release(*tensor.info);
   if (!new_rows || !has_row_per_token(name)) return values;
   std::vector<float> rows = new_rows->of(name, values, config.hidden_size);
-  round_to(tensor.info->dtype, rows);
+  if (const std::int64_t at = round_to(tensor.info->dtype, rows); at >= 0) {
+    throw FileError(fmt::format(
+        "{}: the new row {} of '{}' is too large for {}, which its rows are stored in; "
+        "check the weights of the zip-tie map",
+        tensor.file->path().string(),
+        static_cast<std::int64_t>(values.size() + static_cast<std::size_t>(at)) / config.hidden_size, name,
+        safetensors_name(tensor.info->dtype)));
+  }
   values.insert(values.end(), rows.begin(), rows.end());
   return values;
 }

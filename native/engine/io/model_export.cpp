@@ -31,7 +31,9 @@ std::vector<std::filesystem::path> tokenizer_files_in(const std::filesystem::pat
 }  // namespace
 
 void export_model(const ModelExport& request, Backend& backend) {
-  if (std::filesystem::exists(std::filesystem::symlink_status(request.output))) {
+  auto output = std::filesystem::absolute(request.output).lexically_normal();
+  if (!output.has_filename()) output = output.parent_path();  // a slash at the end
+  if (std::filesystem::exists(std::filesystem::symlink_status(output))) {
     throw FileError(fmt::format("{}: exists already; name a new directory", request.output.string()));
   }
   const HfModel base(request.model);
@@ -60,8 +62,8 @@ void export_model(const ModelExport& request, Backend& backend) {
                                   safetensors_name(dtype)));
     }
   };
-  write_aside(std::filesystem::absolute(request.output),
-              [&](const std::filesystem::path& aside) { write_hf_model(aside, contents); });
+  write_aside(
+      output, [&](const std::filesystem::path& aside) { write_hf_model(aside, contents); }, Existing::refuse);
   request.progress(contents.tensors.size(), contents.tensors.size());
 }
 

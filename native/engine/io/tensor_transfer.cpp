@@ -107,10 +107,11 @@ std::int64_t narrow(std::span<const float> source, DType dtype, std::span<std::b
   }
 }
 
-void round_to(DType dtype, std::span<float> values) {
+std::int64_t round_to(DType dtype, std::span<float> values) {
   std::vector<std::byte> rounded(values.size() * size_of(dtype));
-  (void)narrow(values, dtype, rounded);
+  const std::int64_t too_large = narrow(values, dtype, rounded);
   (void)widen(rounded, dtype, values);
+  return too_large;
 }
 
 void check_tensor(const std::filesystem::path& file, const TensorInfo& source,

@@ -43,7 +43,7 @@ std::int64_t widen(std::span<const std::byte> source, DType dtype, std::span<flo
 /// first number that is too large for it, or -1.
 std::int64_t narrow(std::span<const float> source, DType dtype, std::span<std::byte> target);
 
-/// Rounds every number to what `dtype` can hold.
-void round_to(DType dtype, std::span<float> values);
+/// Rounds every number to what `dtype` can hold; returns what `narrow` does.
+std::int64_t round_to(DType dtype, std::span<float> values);
 
 }  // namespace ziptie

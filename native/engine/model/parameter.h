@@ -34,7 +34,7 @@ struct Parameter {
   /// Where an adapter's file holds it: a tied pair twice, frozen weights nowhere.
   std::vector<AdapterTensor> adapter_tensors;
 
-  /// Of its shape; `value.elements()` is 0 where there is no data.
+  /// Of its shape, whether there is data or not.
   std::int64_t elements() const;
   /// Whether it is one of the base model's tensors; those that are in an adapter's file as well are
   /// `modules_to_save`.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "engine/io/hf_config.h"
+#include "engine/model/modules.h"
 #include "engine/train/run.h"
 
 namespace ziptie {
@@ -17,12 +18,15 @@ double bytes_of_weights(const Plan& plan, const LlamaConfig& config) {
   const auto frozen = static_cast<double>(size_of(plan.frozen_dtype));
   // Half a byte, and an absmax for 64 of them, in float32 or in 8 bits.
   const double quantized = plan.quantization ? 0.5 + (plan.quantization->double_quant ? 1.0 : 4.0) / 64 : 0;
+  const ModelOptions options{.adapter = plan.adapter};
   double bytes = 0;
   for (const WeightShape& weight : weight_shapes(config)) {
     const bool is_linear = weight.shape.size() == 2 && weight.name.starts_with("model.layers.");
     double elements = 1;
     for (const std::int64_t length : weight.shape) elements *= static_cast<double>(length);
-    bytes += elements * (!plan.adapter ? trained : is_linear && plan.quantization ? quantized : frozen);
+    const auto module = std::string_view(weight.name).substr(0, weight.name.rfind('.'));
+    const bool is_trained = !plan.adapter || is_saved(module, config, options);
+    bytes += elements * (is_trained ? trained : is_linear && plan.quantization ? quantized : frozen);
   }
   return bytes;
 }

@@ -53,7 +53,7 @@ void read_data(JsonObject& json, Plan& plan) {
   if (!json.is_null("evaluation")) {
     JsonObject evaluation = json.object("evaluation");
     plan.evaluation = {shards(evaluation), count_or_null(evaluation, "every_steps"),
-                       evaluation.integer("batch_size", 1)};
+                       count(evaluation, "batch_size", 1 << 14)};
     evaluation.refuse_other_keys();
   }
 }
@@ -105,6 +105,9 @@ Plan::Batching read_batching(JsonObject json) {
   batching.per_device_train_batch_size = count(json, "per_device_train_batch_size", 1 << 14);
   batching.gradient_accumulation_steps = count(json, "gradient_accumulation_steps", 1 << 14);
   batching.max_length = count(json, "max_length", 1 << 24);
+  if (batching.per_device_train_batch_size * batching.max_length > UINT32_MAX)
+    json.refuse("max_length",
+                "per_device_train_batch_size sequences of this length are more tokens than a batch can hold");
   batching.truncation = json.choice("truncation", {"cut", "drop"}) == 0 ? Truncation::cut : Truncation::drop;
   batching.shuffle = json.boolean("shuffle");
   batching.group_by_length = json.boolean("group_by_length");
