@@ -15,7 +15,7 @@ const allowed = [
   /^extension\/docs\/(images\/[\w-]+\.png|rules\/[\w-]+\.md)$/,
   /^extension\/extension\/walkthrough\/[\w.-]+\.(md|png|svg)$/,
   /^extension\/extension\/jinja\/[\w.-]+\.json$/,
-  /^extension\/examples\/traditional-chinese\/(README\.md|(base|sft|qlora)\.ziptie\.yaml|train_tokenizer\.py)$/,
+  /^extension\/examples\/traditional-chinese\/(README\.md|(base|sft|qlora|vocabulary)\.ziptie\.yaml|train_tokenizer\.py)$/,
   /^extension\/examples\/traditional-chinese\/(data\/[\w-]+\.jsonl|tokenizer\/[\w.-]+\.json)$/,
   /^extension\/dist\/(extension|server|worker|cli)\.js$/,
   /^extension\/dist\/tokenizers\.linux-x64-gnu\.node$/,
@@ -37,9 +37,12 @@ const required = [
   "extension/dist/engine/ziptie-engine",
   "extension/dist/webviews/training.js",
   "extension/dist/webviews/training.css",
+  "extension/dist/webviews/comparison.js",
+  "extension/dist/webviews/comparison.css",
   "extension/examples/traditional-chinese/base.ziptie.yaml",
   "extension/examples/traditional-chinese/sft.ziptie.yaml",
   "extension/examples/traditional-chinese/qlora.ziptie.yaml",
+  "extension/examples/traditional-chinese/vocabulary.ziptie.yaml",
 ];
 
 describe("the packaged extension", () => {
