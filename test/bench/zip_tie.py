@@ -2,7 +2,7 @@
 What zip-tie initialisation is worth: evaluation loss of a model whose vocabulary grew by 1,000 tokens, its new rows random, the
 mean of all, or zip-tied, before the first step and after `--steps`.
 
-    npm run bench -- zip_tie [--base stories,llama] [--steps 200] [--base-steps 300]
+    npm run bench -- zip_tie [--base stories,llama] [--steps 200] [--base-steps N]
 
 A base has to know something of the bytes that the new tokens are tied from, so it is trained on the text in its own tokens
 first: `stories` is stories260k, `llama` a small Llama with Llama 2's vocabulary and random weights.
@@ -47,6 +47,7 @@ SMALL_LLAMA = {
 # Tokens of a row; Llama 2 has a byte a token for most characters here, and a large head.
 LONGEST = {"stories": 192, "llama": 64}
 BATCH = {"stories": 8, "llama": 4}
+BASE_STEPS = {"stories": 300, "llama": 3000}
 
 
 def sentences() -> tuple[list[str], list[str]]:
@@ -145,12 +146,13 @@ def main() -> None:
     parser.add_argument("--base", default="stories,llama")
     parser.add_argument("--added", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--base-steps", type=int, default=300)
+    parser.add_argument("--base-steps", type=int, help="of the base; 300 for stories, 3000 for llama")
     options = parser.parse_args()
     for name in options.base.split(","):
+        base_steps = BASE_STEPS[name] if options.base_steps is None else options.base_steps
         with tempfile.TemporaryDirectory() as directory:
-            losses = compare(Path(directory), name, options.added, options.steps, options.base_steps)
-        print(f"{name}: {options.added} tokens added to a base of {options.base_steps} steps; evaluation loss")
+            losses = compare(Path(directory), name, options.added, options.steps, base_steps)
+        print(f"{name}: {options.added} tokens added to a base of {base_steps} steps; evaluation loss")
         for initialization, values in losses.items():
             print(f"  {initialization:8}", "  ".join(f"{value:.4f}" for value in values), flush=True)
 
