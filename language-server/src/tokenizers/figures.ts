@@ -22,16 +22,20 @@ export interface Figures {
 export class FigureSum {
   characters = 0;
   bytes = 0;
+  /** Unknown as soon as one text's are: tokens are those of every text. */
   words: number | undefined;
   tokens = 0;
   byteTokens = 0;
   unknownTokens = 0;
   specialTokens = 0;
+  #isFirst = true;
 
   addText(text: TextSize): void {
     this.characters += text.characters;
     this.bytes += text.bytes;
-    if (text.words !== undefined) this.words = (this.words ?? 0) + text.words;
+    const before = this.#isFirst ? 0 : this.words;
+    this.words = before === undefined || text.words === undefined ? undefined : before + text.words;
+    this.#isFirst = false;
   }
 
   addTokens(ids: Uint32Array, tokenizer: LoadedTokenizer): void {

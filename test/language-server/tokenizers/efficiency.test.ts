@@ -128,6 +128,15 @@ describe("ziptie efficiency", () => {
   });
 
   it.each([
+    ["treebank.conllu", "efficiency.test.ts"],
+    ["efficiency.test.ts", "treebank.conllu"],
+  ])("knows no words of %s and %s, one of which counts none", async (...names) => {
+    const paths = names.map((name) => join(import.meta.dirname, name));
+    const { stdout } = await efficiency(...paths, "--tokenizer", "characters", "--format", "json");
+    expect(JSON.parse(stdout).results).toEqual([expect.objectContaining({ words: null, efficiency: null })]);
+  });
+
+  it.each([
     [["absent.conllu", "--tokenizer", "characters"], 2, /absent.conllu is not there/],
     [[treebank, "--tokenizer", "absent"], 2, /There is no tokenizer at absent/],
     [[treebank, "--tokenizer", import.meta.filename], 1, /is not a tokenizer|no vocabulary|not JSON/],
