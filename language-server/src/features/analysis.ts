@@ -253,7 +253,12 @@ class OpenText {
     try {
       encoded = await encoder.encode(checker, row);
       for (const { name, encoder: other } of otherEncoders) {
-        others.push({ name, count: (await other.encode(checker, row)).count });
+        try {
+          others.push({ name, count: (await other.encode(checker, row)).count });
+        } catch (error) {
+          // What another tokenizer cannot encode is no reason to count with none.
+          if (!(error instanceof TokenizerError)) throw error;
+        }
       }
     } catch (error) {
       // A row with a mistake has its squiggle; it needs no count.
