@@ -27,7 +27,7 @@ export class ComparedTextVersion {
   #window: ComparedTextVersion | undefined;
   readonly #places = new WeakMap<Encoded, Uint8Array>();
   readonly #dropped = new AbortController();
-  #comparison: { key: string; comparison: TextComparison } | undefined;
+  #comparison: { results: readonly TokenizedText[]; comparison: TextComparison } | undefined;
 
   constructor(
     readonly version: string,
@@ -91,11 +91,17 @@ export class ComparedTextVersion {
 
   /** Several tokenizers' tokens, aligned; kept until others are asked for. */
   comparison(results: readonly TokenizedText[]): TextComparison {
-    const key = results.map(({ name, encoded }) => `${name} ${encoded.ids.length}`).join("\n");
-    if (this.#comparison?.key !== key) {
-      this.#comparison = { key, comparison: new TextComparison(this.text, results) };
-    }
-    return this.#comparison.comparison;
+    const kept = this.#comparison;
+    const isKept =
+      kept?.results.length === results.length &&
+      results.every(({ name, encoded }, index) => {
+        const known = kept.results[index];
+        return known?.encoded === encoded && known.name === name;
+      });
+    if (isKept) return kept.comparison;
+    const comparison = new TextComparison(this.text, results);
+    this.#comparison = { results: [...results], comparison };
+    return comparison;
   }
 
   /** The tokens of some lines. */
