@@ -167,6 +167,7 @@ export class ComparedEditor implements Disposable {
       if (answer === undefined) continue;
       if (isRefusal(answer)) {
         this.#problem = `${tokenizer.name}: ${answer.refused}`;
+        if (isShown) this.#clearTokens();
         continue;
       }
       isWhole &&= answer.count !== null;
@@ -246,9 +247,13 @@ export class ComparedEditor implements Disposable {
     return new Hover(tokensHover(answer), placed(toRange(answer.range), origin));
   }
 
-  #clear(): void {
+  #clearTokens(): void {
     this.#total = undefined;
     for (const look of Object.values(this.drawing.looks)) this.editor.setDecorations(look, []);
+  }
+
+  #clear(): void {
+    this.#clearTokens();
     this.editor.setDecorations(this.drawing.counts, []);
     this.onCounts();
   }
