@@ -10,8 +10,8 @@ export interface CorpusComparisonOptions {
   /** How many of the worst-covered characters are wanted; default: none, which is faster. */
   readonly worstCharacters?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called after every stretch of the corpus, with what is known so far. */
-  readonly onProgress?: ((comparison: CorpusComparison) => void) | undefined;
+  /** Called after every stretch of the corpus, with the number of texts so far. */
+  readonly onProgress?: ((texts: number) => void) | undefined;
 }
 
 export interface CorpusComparison {
@@ -46,14 +46,6 @@ export async function compareCorpus(
     worstCharacters > 0 ? new CharacterCoverage(named.tokenizer) : undefined,
   );
   let texts = 0;
-  const soFar = (): CorpusComparison => ({
-    texts,
-    results: tokenizers.map(({ name }, index) => ({
-      tokenizer: name,
-      figures: (sums[index] as FigureSum).toFigures(),
-      worstCharacters: coverages[index]?.worst(worstCharacters) ?? [],
-    })),
-  });
   let held: CorpusText[] = [];
   let length = 0;
   const count = async () => {
@@ -71,7 +63,7 @@ export async function compareCorpus(
     texts += held.length;
     held = [];
     length = 0;
-    options.onProgress?.(soFar());
+    options.onProgress?.(texts);
   };
   for await (const text of corpus) {
     held.push(text);
@@ -79,5 +71,12 @@ export async function compareCorpus(
     if (length >= heldAtOnce) await count();
   }
   if (held.length > 0) await count();
-  return soFar();
+  return {
+    texts,
+    results: tokenizers.map(({ name }, index) => ({
+      tokenizer: name,
+      figures: (sums[index] as FigureSum).toFigures(),
+      worstCharacters: coverages[index]?.worst(worstCharacters) ?? [],
+    })),
+  };
 }

@@ -46,7 +46,7 @@ export async function comparedCorpus(
     addSpecialTokens: special_tokens,
     worstCharacters: allCharacters,
     signal,
-    onProgress: (soFar) => tell({ texts: soFar.texts }),
+    onProgress: (texts) => tell({ texts }),
   });
   const listed = results.map((result) => ({
     ...result,
