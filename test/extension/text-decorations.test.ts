@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { countLabel, drawnTokens } from "../../extension/src/tokens/text-decorations";
-import { code } from "../../extension/src/tokens/token-hover";
+import { code, escaped } from "../../extension/src/tokens/token-hover";
 
 vi.mock("vscode", () => ({ l10n: {}, MarkdownString: class {} }));
 
@@ -50,4 +50,8 @@ test.each([
   [" a", "`  a `"],
 ])("%j is written %s in a hover's table", (token, written) => {
   expect(code(token)).toBe(written);
+});
+
+test("a name or a reason stays within its cell of the hover's table", () => {
+  expect(escaped("a|b\r\nc_d\n\ne")).toBe("a\\|b c\\_d e");
 });

@@ -8,7 +8,7 @@ export function tokensHover({ tokenizers }: TokensAt, remark?: string): Markdown
   if (shown !== undefined && "tokens" in shown) {
     hover.appendMarkdown(
       table(
-        [shown.name, l10n.t("id"), l10n.t("bytes")],
+        [escaped(shown.name), l10n.t("id"), l10n.t("bytes")],
         shown.tokens.map((token) => [code(token.token), String(token.id), token.bytes]),
       ),
     );
@@ -69,4 +69,6 @@ export function code(token: string): string {
 
 const isControl = (character: string): boolean => character < " " || character === "\u007f";
 
-const escaped = (text: string): string => text.replace(/[\\`*_{}[\]()#+\-.!|<>&]/g, "\\$&");
+/** Text inside a table's cell, as it is; a line break would end the table. */
+export const escaped = (text: string): string =>
+  text.replace(/[\r\n]+/g, " ").replace(/[\\`*_{}[\]()#+\-.!|<>&]/g, "\\$&");
