@@ -56,9 +56,12 @@ export async function corpusFiles(
 async function readableFiles(path: string, signal: AbortSignal): Promise<CorpusFile[] | null> {
   const info = await stat(path).catch(() => null);
   if (info?.isDirectory()) {
-    const entries = await readdir(path, { withFileTypes: true });
+    const entries = (await readdir(path, { withFileTypes: true })).filter(
+      ({ name }) => !name.startsWith("."),
+    );
     const isPlain = entries.every((entry) => entry.isFile() && entry.name.endsWith(".txt"));
-    if (!isPlain) return null;
+    // `readCorpus` says that there is nothing to read in an empty folder.
+    if (!isPlain || entries.length === 0) return null;
     const names = entries.map(({ name }) => name).sort();
     return names.map((name) => ({ path: join(path, name), format: "text" }));
   }
