@@ -66,11 +66,11 @@ export function activate(context: ExtensionContext): void {
     ...showRulePages(context.extensionUri),
   );
 
-  const register = (id: string, run: (argument: unknown) => unknown) => {
+  const register = (id: string, run: (argument: unknown, selected: unknown) => unknown) => {
     context.subscriptions.push(
-      commands.registerCommand(`ziptie.${id}`, async (argument: unknown) => {
+      commands.registerCommand(`ziptie.${id}`, async (argument: unknown, selected: unknown) => {
         try {
-          await run(argument);
+          await run(argument, selected);
         } catch (error) {
           log.error(messageOf(error));
           void window.showErrorMessage(messageOf(error));
@@ -154,11 +154,15 @@ export function activate(context: ExtensionContext): void {
     if (chosen.tokenizers.length === 0) await choose();
     comparison.show("text");
   });
-  register("compareCorpus", async (argument) => {
+  register("compareCorpus", async (argument, selected) => {
+    const given = Array.isArray(selected) && selected.length > 0 ? selected : [argument];
+    const corpora = given.flatMap((each: unknown) => toUri(each) ?? []);
+    const elsewhere = corpora.find(({ scheme }) => scheme !== "file");
+    if (elsewhere !== undefined)
+      throw new Error(l10n.t("A corpus is read from a disk; {0} is not on one.", elsewhere.toString()));
     if (chosen.tokenizers.length === 0) await choose();
     const panel = comparison.show("corpus");
-    const corpus = toUri(argument);
-    if (corpus !== undefined) await panel.compareCorpus([corpus.fsPath]);
+    if (corpora.length > 0) await panel.compareCorpus(corpora.map(({ fsPath }) => fsPath));
   });
   register("showLog", () => log.show());
   register("restartServer", () => server.restart());
