@@ -37,6 +37,7 @@ export async function chooseTokenizers(server: ServerConnection, chosen: ChosenT
   /** Chosen before, or browsed for: on the list whatever the search finds. */
   let added: TokenizerChoice[] = [...chosen.tokenizers];
   let found: FoundTokenizer[] = [];
+  let isOpen = true;
 
   const show = (selected: readonly TokenizerChoice[]) => {
     const item = (tokenizer: TokenizerChoice, origin?: string): Item => ({
@@ -77,14 +78,15 @@ export async function chooseTokenizers(server: ServerConnection, chosen: ChosenT
   show(added);
   pick.show();
 
-  const search = findTokenizers(server, searching).then(
+  findTokenizers(server, searching).then(
     (tokenizers) => {
+      if (!isOpen) return;
       found = tokenizers;
       pick.busy = false;
       show(selection());
     },
     () => {
-      pick.busy = false;
+      if (isOpen) pick.busy = false;
     },
   );
 
@@ -122,8 +124,9 @@ export async function chooseTokenizers(server: ServerConnection, chosen: ChosenT
       if (!browsing) resolve(false);
     });
   });
+  // What is still being searched for is not waited for.
+  isOpen = false;
   searching.cancel();
-  await search;
   pick.dispose();
   searching.dispose();
   return accepted;
@@ -137,6 +140,7 @@ async function findTokenizers(
     workspace.findFiles(configFiles, notOurs, maxFiles, token),
     workspace.findFiles(tokenizerFiles, notOurs, maxFiles, token),
   ]);
+  if (token.isCancellationRequested) return [];
   const paths = (uris: typeof files) =>
     uris.filter(({ scheme }) => scheme === "file").map(({ fsPath }) => fsPath);
   return server.request(findTokenizersRequest, { configs: paths(configs), files: paths(files) }, token);

@@ -1,5 +1,6 @@
 import { readdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
+import { type CancellationToken, LSPErrorCodes, ResponseError } from "vscode-languageserver";
 import { readConfig } from "../../configs/read-config";
 import { tokenizerPathOf } from "../../configs/sources";
 import {
@@ -16,7 +17,10 @@ import type { ServerContext } from "../context";
 export function register(context: ServerContext): void {
   context.connection.onRequest(
     findTokenizersRequest.method,
-    async ({ configs, files }: FindTokenizersParams): Promise<FoundTokenizer[]> => {
+    async (
+      { configs, files }: FindTokenizersParams,
+      token: CancellationToken,
+    ): Promise<FoundTokenizer[] | ResponseError> => {
       await context.ready;
       const folders = context.workspaceFolders();
       const { tokenizer } = context.settings();
@@ -24,9 +28,12 @@ export function register(context: ServerContext): void {
         ...configs.flatMap((config) => ofConfig(config, context)),
         ...(tokenizer === "" ? [] : folders.map((folder) => fromSetting(folder, tokenizer))),
         ...files.map((path) => ({ path, origin: "file" as const })),
-        ...(await Promise.all(folders.map(inPackages))).flat(),
+        ...(await Promise.all(folders.map((folder) => inPackages(folder, token)))).flat(),
       ];
-      return withNames(await usable(candidates), folders);
+      const found = await usable(candidates, token);
+      return token.isCancellationRequested
+        ? new ResponseError(LSPErrorCodes.RequestCancelled, "Cancelled.")
+        : withNames(found, folders);
     },
   );
 }
@@ -51,10 +58,11 @@ const inPackage = ["tokenizer.json", "tokenizer.model", join("models", "tokenize
 /** `js-tiktoken` keeps one file for every encoding. */
 const ranks = join("dist", "ranks");
 
-async function inPackages(folder: string): Promise<Candidate[]> {
+async function inPackages(folder: string, token: CancellationToken): Promise<Candidate[]> {
   const modules = join(folder, "node_modules");
   const found: Candidate[] = [];
   for (const name of await packageNames(modules)) {
+    if (token.isCancellationRequested) break;
     const place = join(modules, name);
     for (const file of inPackage) {
       if (await exists(join(place, file))) {
@@ -92,10 +100,11 @@ const exists = (path: string): Promise<boolean> =>
   );
 
 /** Those that are there, each file once: a config and a search may find the same. */
-async function usable(candidates: readonly Candidate[]): Promise<Candidate[]> {
+async function usable(candidates: readonly Candidate[], token: CancellationToken): Promise<Candidate[]> {
   const seen = new Set<string>();
   const found: Candidate[] = [];
   for (const candidate of candidates) {
+    if (token.isCancellationRequested) break;
     const files = await findTokenizerFiles(candidate.path).catch(() => undefined);
     const file = files && (await realpath(files.tokenizer).catch(() => undefined));
     if (file === undefined || seen.has(file)) continue;
