@@ -2,10 +2,12 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
+import { readConfig } from "../configs/read-config";
 import type { EngineLocation } from "./engine";
 import type { PreparationHooks } from "./prepare";
 import { hasCode, Refused } from "./refused";
 import { exists, readRunRecord, runFiles } from "./run-directory";
+import { vocabularyFiles } from "./vocabulary/extend-vocabulary";
 
 /** Types that merged weights can be written in; without one, they stay as the base's files have them. */
 export const exportDtypes = ["float32", "bfloat16", "float16"] as const;
@@ -66,7 +68,19 @@ async function whyNoAdapter(path: string, name: string | undefined): Promise<str
   if (await exists(model)) {
     return `${name} trained every weight, so there is nothing to merge; its model is ${model}.`;
   }
+  if (await extendsVocabulary(path)) {
+    const tokenizer = join(path, vocabularyFiles.tokenizer);
+    return (await exists(tokenizer))
+      ? `${name} extended a vocabulary, so there is nothing to merge; its tokenizer is ${tokenizer}.`
+      : `${name} extends a vocabulary, so there is nothing to merge; it has not written its tokenizer, ${tokenizer}.`;
+  }
   return `${name} has no adapter yet: it is written when the run ends. ${join(path, runFiles.events)} says how far it is.`;
+}
+
+async function extendsVocabulary(run: string): Promise<boolean> {
+  const path = join(run, runFiles.config);
+  const text = await readFile(path, "utf8").catch(() => "");
+  return readConfig(text, path).config?.stage === "vocabulary";
 }
 
 export interface ExportOptions {
@@ -103,7 +117,9 @@ export async function exportModel(
   });
   try {
     const ended = await new Promise<string | null>((fulfil, reject) => {
-      child.on("error", reject);
+      child.on("error", (error) =>
+        reject(new Refused(`The engine ${engine.path} cannot be started: ${error.message}`)),
+      );
       child.on("close", (code, killedBy) => fulfil(code === 0 ? null : (killedBy ?? `status ${code}`)));
     });
     signal.throwIfAborted();

@@ -49,6 +49,19 @@ describe("what is merged", () => {
       },
       /trained every weight, so there is nothing to merge; its model is .*base-1\/model/,
     ],
+    [
+      "a run that extended a vocabulary",
+      () => {
+        const run = preparedRun(directory, "zh-1");
+        writeFileSync(
+          join(run, "config.ziptie.yaml"),
+          "stage: vocabulary\ntokenizer_name_or_path: tokenizer\nscripts: [Han]\ndataset: rows.jsonl\nvocab_size: 400\n",
+        );
+        mkdirSync(join(run, "tokenizer"));
+        return run;
+      },
+      /zh-1 extended a vocabulary, so there is nothing to merge; its tokenizer is .*zh-1\/tokenizer/,
+    ],
     ["any folder", () => directory, /neither a run nor a PEFT adapter directory/],
     [
       "a base that is gone",
@@ -100,6 +113,12 @@ describe("exporting", () => {
     mkdirSync(join(directory, "merged"));
     await expect(exportModel(source(), options(), engine("exit 0"), hooks())).rejects.toThrow(
       /exists already/,
+    );
+  });
+  test("an engine that cannot be started is a refusal", async () => {
+    const absent: EngineLocation = { ...engine("exit 0"), path: join(directory, "absent") };
+    await expect(exportModel(source(), options(), absent, hooks())).rejects.toThrow(
+      /The engine .*absent cannot be started: .*ENOENT/,
     );
   });
   test("cancelling ends the engine", async () => {
