@@ -20,10 +20,10 @@ export interface FormatOption {
 export const formatOption = () =>
   new Option("--format <format>", "how to print the answer").choices(["text", "json"]).default("text");
 
-/** The argument names nothing that is there. */
-class WrongUsage extends Error {}
+/** The argument names nothing that is there, or an option does not fit it. */
+export class WrongUsage extends Error {}
 
-/** Runs a command: a refusal is its negative answer (1), an argument that names nothing is wrong usage (2). */
+/** Runs a command: a refusal is its negative answer (1), an argument that names nothing or an option that does not fit is wrong usage (2). */
 export async function answer(format: FormatOption["format"], command: () => Promise<void>): Promise<void> {
   try {
     await command();

@@ -4,7 +4,15 @@ import { locateEngine } from "../training/engine";
 import { openRun } from "../training/runs";
 import { attach } from "./attach";
 import { extendVocabulary } from "./extend-vocabulary";
-import { answer, type FormatOption, formatOption, printRun, readConfigText, shown } from "./run-output";
+import {
+  answer,
+  type FormatOption,
+  formatOption,
+  printRun,
+  readConfigText,
+  shown,
+  WrongUsage,
+} from "./run-output";
 import { startRun } from "./start-run";
 
 interface TrainOptions extends FormatOption {
@@ -26,6 +34,11 @@ export function registerTrain(program: Command): void {
 async function train(path: string, { detach, format }: TrainOptions): Promise<void> {
   const config = await readConfigText(path);
   if (readConfig(config.text, config.path).config?.stage === "vocabulary") {
+    if (detach) {
+      throw new WrongUsage(
+        "--detach is for training: a run that extends a vocabulary lives in this process. Leave it out.",
+      );
+    }
     await extendVocabulary(config, format);
     return;
   }

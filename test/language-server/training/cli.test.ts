@@ -134,6 +134,16 @@ describe("ziptie train", () => {
     expect(again).toMatchObject({ status: 1, document: { run: firstRun() } });
   });
 
+  test("--detach of a run that extends a vocabulary is wrong usage", async () => {
+    writeFileSync(
+      join(directory, "zh.ziptie.yaml"),
+      "stage: vocabulary\ntokenizer_name_or_path: tokenizer\nscripts: [Han]\ndataset: rows.jsonl\nvocab_size: 400\n",
+    );
+    const { status, stderr } = await run(["train", "zh.ziptie.yaml", "--detach"]);
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/^--detach is for training: /)]);
+    expect(existsSync(join(directory, "runs"))).toBe(false);
+  });
+
   test("a failed run is the command's negative answer, with the reason and the log", async () => {
     const { status, stderr, stdout } = await run(["train", "base.ziptie.yaml", "--format", "json"], "fails");
     expect([status, JSON.parse(stdout).state]).toEqual([1, "failed"]);
