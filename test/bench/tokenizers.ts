@@ -8,8 +8,10 @@ import { cpus } from "node:os";
 import { resolve } from "node:path";
 import { getEncoding } from "js-tiktoken";
 import { Tokenizer } from "tokenizers";
-import { compareText, countTokens, loadNamed } from "../../language-server/src/tokenizers/comparison";
+import { ComparedTextVersion } from "../../language-server/src/features/comparison/compared-text";
 import { compareCorpus } from "../../language-server/src/tokenizers/corpus-comparison";
+import { loadNamed } from "../../language-server/src/tokenizers/named-tokenizers";
+import type { TokenizedText } from "../../language-server/src/tokenizers/text-comparison";
 
 const rounds = 3;
 const megabyte = 1_000_000;
@@ -68,16 +70,26 @@ async function main(): Promise<void> {
   const tokenizers = await loadNamed([...Object.values(files), "js-tiktoken/cl100k_base"]);
   for (const { tokenizer } of tokenizers) await tokenizer.encode("warm", { addSpecialTokens: false });
 
+  const counted = async (text = new ComparedTextVersion("", given)): Promise<TokenizedText[]> => {
+    const results: TokenizedText[] = [];
+    for (const { name } of tokenizers) results.push(await text.tokenized(name));
+    return results;
+  };
+  const compared = async () => {
+    const text = new ComparedTextVersion("", given);
+    return text.comparison(await counted(text));
+  };
+
   const times: number[][] = libraries.map(() => []);
   const ours = { compared: [] as number[], counted: [] as number[], corpus: [] as number[] };
   const lines = given.split("\n").map((line) => ({ text: line, words: undefined }));
   for (let round = 0; round < rounds; round++) {
     for (const [index, [, encode]] of libraries.entries()) times[index]?.push(await timed(encode));
-    ours.compared.push(await timed(async () => (await compareText(given, tokenizers)).alignment));
-    ours.counted.push(await timed(() => countTokens(given, tokenizers)));
+    ours.compared.push(await timed(async () => (await compared()).alignment));
+    ours.counted.push(await timed(() => counted()));
     ours.corpus.push(await timed(() => compareCorpus(lines, tokenizers)));
   }
-  const comparison = await compareText(given, tokenizers);
+  const comparison = await compared();
   for (const [index, [name, encode]] of libraries.entries()) {
     const count = await encode();
     const got = comparison.results[index]?.encoded.ids.length;

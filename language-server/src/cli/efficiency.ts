@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { Option } from "commander";
-import { loadNamed } from "../tokenizers/comparison";
 import { comparisonCsv } from "../tokenizers/comparison-csv";
 import { CorpusError, readCorpus } from "../tokenizers/corpus";
 import { type CorpusComparison, compareCorpus } from "../tokenizers/corpus-comparison";
 import { efficiencyOf, perToken } from "../tokenizers/figures";
+import { loadNamed } from "../tokenizers/named-tokenizers";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
 import { ProgressLine } from "./progress-line";
 import { columns } from "./text-columns";

@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { loadNamed, type NamedTokenizer } from "../tokenizers/comparison";
 import type { EncodeOptions } from "../tokenizers/encoder";
+import { loadNamed, type NamedTokenizer } from "../tokenizers/named-tokenizers";
 
 /** A line of the input that is no text, by its number from 1. */
 export class BatchLineError extends Error {

@@ -23,18 +23,6 @@ export function align(spans: readonly Uint32Array[], length: number): Alignment 
   return { boundaries, tokens: spans.map((each) => firstTokens(each, boundaries)) };
 }
 
-/** The column that holds a UTF-16 offset. */
-export function columnAt({ boundaries }: Pick<Alignment, "boundaries">, offset: number): number {
-  let low = 0;
-  let high = Math.max(0, boundaries.length - 2);
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    if ((boundaries[middle] as number) <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
-
 /** Where no token reaches over: ascending, the text's end last. */
 function endsOf(spans: Uint32Array, length: number): Uint32Array {
   const ends = new Uint32Array(spans.length / 2 + 1);

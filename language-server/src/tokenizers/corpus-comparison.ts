@@ -1,8 +1,8 @@
 /** A corpus under several tokenizers: totals of each, and the characters it covers worst. */
 import { CharacterCoverage, type CoveredCharacter } from "./character-coverage";
-import type { NamedTokenizer } from "./comparison";
 import type { CorpusText } from "./corpus";
 import { FigureSum, type Figures, sizeOf } from "./figures";
+import type { NamedTokenizer } from "./named-tokenizers";
 
 export interface CorpusComparisonOptions {
   /** Whether BOS and the like are added to every text; default: they are not. */

@@ -1,9 +1,11 @@
 /** Tokenizers beside each other, on one text. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { align, columnAt } from "../../../language-server/src/tokenizers/alignment";
-import { compareText, countTokens, loadNamed } from "../../../language-server/src/tokenizers/comparison";
-import { efficiencyOf, perToken, sizeOf } from "../../../language-server/src/tokenizers/figures";
+import { align } from "../../../language-server/src/tokenizers/alignment";
+import { efficiencyOf, figuresOf, perToken, sizeOf } from "../../../language-server/src/tokenizers/figures";
+import { loadNamed } from "../../../language-server/src/tokenizers/named-tokenizers";
+import { TextComparison, type TokenizedText } from "../../../language-server/src/tokenizers/text-comparison";
+import { loadTokenizer } from "../../../language-server/src/tokenizers/tokenizer";
 
 const example = join(import.meta.dirname, "../../../examples/traditional-chinese/tokenizer");
 
@@ -69,54 +71,44 @@ describe("columns", () => {
   it("are none in an empty text", () => {
     expect(columns([[0, 0], []], 0)).toEqual({ boundaries: [0], tokens: [[0], [0]] });
   });
-
-  it("are found by offset", () => {
-    const boundaries = Uint32Array.of(0, 2, 6, 7);
-    expect([0, 1, 2, 5, 6, 7, 99].map((offset) => columnAt({ boundaries }, offset))).toEqual([
-      0, 0, 1, 1, 2, 2, 2,
-    ]);
-  });
 });
 
-describe("a text under several tokenizers", () => {
-  it("shows each one's tokens of the same stretch", async () => {
-    const comparison = await compareText("你好😀ab", await loadNamed([example, "characters", example]));
-    expect(comparison.results.map(({ name }) => name)).toEqual([example, "characters"]);
-    const column = comparison.at(3);
-    expect(column).toMatchObject({ start: 2, end: 4 });
-    expect(column?.tokens[0]?.map(({ kind, bytes }) => [kind, ...(bytes ?? [])])).toEqual([
-      ["byte", 0xf0],
-      ["byte", 0x9f],
-      ["byte", 0x98],
-      ["byte", 0x80],
-    ]);
-    expect(column?.tokens[1]).toMatchObject([{ id: 0x1f600, token: "😀", start: 2, end: 4 }]);
-    expect(comparison.column(0)).toMatchObject({ start: 0 });
-    expect(comparison.column(comparison.columnCount - 1).end).toBe(6);
-  });
+it("a column has each tokenizer's tokens of the same stretch", async () => {
+  const text = "你好😀ab";
+  const results = await Promise.all(
+    (await loadNamed([example, "characters", example])).map(async ({ name, tokenizer }) => {
+      const encoded = await tokenizer.encode(text, { addSpecialTokens: false });
+      return { name, tokenizer, encoded, figures: figuresOf(encoded, tokenizer) };
+    }),
+  );
+  expect(results.map(({ name }) => name)).toEqual([example, "characters"]);
+  const comparison = new TextComparison(text, results);
+  const columns = Array.from({ length: comparison.columnCount }, (_, index) => comparison.column(index));
+  expect(columns[0]).toMatchObject({ start: 0 });
+  expect(columns.at(-1)?.end).toBe(6);
+  const column = columns.find(({ start }) => start === 2);
+  expect(column?.end).toBe(4);
+  const { tokenizer } = results[0] as TokenizedText;
+  const [bytes = [], characters] = column?.ids ?? [];
+  expect(Array.from(bytes, (id) => [tokenizer.kind(id), ...(tokenizer.bytes(id) ?? [])])).toEqual([
+    ["byte", 0xf0],
+    ["byte", 0x9f],
+    ["byte", 0x98],
+    ["byte", 0x80],
+  ]);
+  expect(characters).toEqual(Uint32Array.of(0x1f600));
+});
 
-  it("gives figures with and without special tokens", async () => {
-    const tokenizers = await loadNamed([example]);
-    const [plain] = await countTokens("你😀", tokenizers);
-    const [special] = await countTokens("你😀</s>", tokenizers, { addSpecialTokens: false });
-    expect(plain).toMatchObject({
-      characters: 2,
-      bytes: 7,
-      byteTokens: 4,
-      specialTokens: 0,
-      words: undefined,
-    });
-    expect(special).toMatchObject({ tokens: (plain?.tokens ?? 0) + 1, specialTokens: 1 });
-    if (!plain) throw new Error("no figures");
-    expect(efficiencyOf(plain)).toBeUndefined();
-    expect(efficiencyOf({ ...plain, words: 10 })).toBe(10 / plain.tokens);
-    expect(perToken(plain.bytes, { ...plain, tokens: 0 })).toBe(0);
-  });
-
-  it("can be given up", async () => {
-    const signal = AbortSignal.abort(new Error("enough"));
-    await expect(compareText("x", await loadNamed(["characters"]), { signal })).rejects.toThrow("enough");
-  });
+it("figures count special tokens apart", async () => {
+  const tokenizer = await loadTokenizer(example);
+  const figures = async (text: string) =>
+    figuresOf(await tokenizer.encode(text, { addSpecialTokens: false }), tokenizer);
+  const [plain, special] = [await figures("你😀"), await figures("你😀</s>")];
+  expect(plain).toMatchObject({ characters: 2, bytes: 7, byteTokens: 4, specialTokens: 0, words: undefined });
+  expect(special).toMatchObject({ tokens: plain.tokens + 1, specialTokens: 1 });
+  expect(efficiencyOf(plain)).toBeUndefined();
+  expect(efficiencyOf({ ...plain, words: 10 })).toBe(10 / plain.tokens);
+  expect(perToken(plain.bytes, { ...plain, tokens: 0 })).toBe(0);
 });
 
 it("a text's size counts a lone surrogate as the character that stands in for it", () => {

@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { loadNamed } from "../../../language-server/src/tokenizers/comparison";
 import { comparisonCsv, coverageCsv } from "../../../language-server/src/tokenizers/comparison-csv";
 import { CorpusError, readCorpus } from "../../../language-server/src/tokenizers/corpus";
 import { compareCorpus } from "../../../language-server/src/tokenizers/corpus-comparison";
+import { loadNamed } from "../../../language-server/src/tokenizers/named-tokenizers";
 
 const example = join(import.meta.dirname, "../../../examples/traditional-chinese/tokenizer");
 

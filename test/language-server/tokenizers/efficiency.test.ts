@@ -12,7 +12,6 @@ import { dict } from "@node-rs/jieba/dict";
 import { Command } from "commander";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { registerEfficiency } from "../../../language-server/src/cli/efficiency";
-import { loadNamed, type NamedTokenizer } from "../../../language-server/src/tokenizers/comparison";
 import { readCorpus } from "../../../language-server/src/tokenizers/corpus";
 import {
   type CorpusComparison,
@@ -20,6 +19,7 @@ import {
 } from "../../../language-server/src/tokenizers/corpus-comparison";
 import type { Encoder } from "../../../language-server/src/tokenizers/encoder";
 import { efficiencyOf } from "../../../language-server/src/tokenizers/figures";
+import { loadNamed, type NamedTokenizer } from "../../../language-server/src/tokenizers/named-tokenizers";
 import { LoadedTokenizer } from "../../../language-server/src/tokenizers/tokenizer";
 
 const root = join(import.meta.dirname, "../../..");

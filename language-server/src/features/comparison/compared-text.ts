@@ -1,9 +1,9 @@
 import type { Range, TextTokens, TokensAt } from "../../protocol";
 import { LineIndex } from "../../text/line-index";
 import type { Span } from "../../text/span";
-import { TextComparison, type TokenizedText } from "../../tokenizers/comparison";
 import type { Encoded } from "../../tokenizers/encoded";
 import { figuresOf } from "../../tokenizers/figures";
+import { TextComparison, type TokenizedText } from "../../tokenizers/text-comparison";
 import { type LoadedTokenizer, loadTokenizer } from "../../tokenizers/tokenizer";
 import { toComparedToken } from "./compared-token";
 import type { ZipTieParts } from "./zip-tie-parts";

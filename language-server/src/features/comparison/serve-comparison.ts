@@ -1,7 +1,7 @@
 import { type CancellationToken, type MessageConnection, ResponseError } from "vscode-languageserver";
 import type { TokenizerChoice } from "../../protocol";
-import type { TokenizedText } from "../../tokenizers/comparison";
 import { CorpusError } from "../../tokenizers/corpus";
+import type { TokenizedText } from "../../tokenizers/text-comparison";
 import { TokenizerError } from "../../tokenizers/tokenizer-error";
 import { comparedCorpus } from "./compared-corpus";
 import { ComparedTextVersion } from "./compared-text";
@@ -117,9 +117,9 @@ export function serveComparison(connection: MessageConnection): void {
           const column = comparison.column(columns.first + index);
           return {
             text: text.text.slice(column.start, column.end),
-            tokens: column.tokens.map((tokens, place) => {
+            tokens: column.ids.map((ids, place) => {
               const { tokenizer } = usable[place] as TokenizedText;
-              return tokens.map(({ id }) => toComparedToken(id, tokenizer));
+              return Array.from(ids, (id) => toComparedToken(id, tokenizer));
             }),
           };
         }),
