@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "cli/model_argument.h"
 #include "engine/backend/backend.h"
 #include "engine/infer/generate.h"
 
@@ -18,8 +19,7 @@ struct TrainOptions {
 int train_command(const TrainOptions& options);
 
 struct GenerateOptions {
-  std::filesystem::path model;
-  std::filesystem::path adapter;  ///< empty: none
+  ModelArgument model;
   std::filesystem::path prompts;
   GenerationSettings settings;
   std::optional<std::vector<std::uint32_t>> stop_ids;  ///< none: the model's end tokens
@@ -29,8 +29,7 @@ struct GenerateOptions {
 int generate_command(const GenerateOptions& options);
 
 struct ScoreOptions {
-  std::filesystem::path model;
-  std::filesystem::path adapter;  ///< empty: none
+  ModelArgument model;
   std::filesystem::path requests;
   std::int64_t batch_tokens = 4096;
   int threads = 0;

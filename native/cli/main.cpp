@@ -13,6 +13,15 @@ namespace {
 constexpr int failed = 1;
 constexpr int wrong_usage = 2;
 
+/// The options that name a model: one of a directory and a run.
+void add_model(CLI::App& command, ziptie::ModelArgument& argument) {
+  CLI::Option_group* named = command.add_option_group("model");
+  CLI::Option* directory = named->add_option("--model", argument.directory, "HF model directory");
+  named->add_option("--run", argument.run, "Run directory, for its newest checkpoint");
+  named->require_option(1);
+  command.add_option("--adapter", argument.adapter, "PEFT adapter directory")->needs(directory);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,8 +40,7 @@ int main(int argc, char** argv) {
 
   ziptie::GenerateOptions generate_options;
   CLI::App* generate = app.add_subcommand("generate", "Continue prompts");
-  generate->add_option("--model", generate_options.model, "HF model directory")->required();
-  generate->add_option("--adapter", generate_options.adapter, "PEFT adapter directory");
+  add_model(*generate, generate_options.model);
   generate
       ->add_option("--prompts", generate_options.prompts,
                    R"(File with a line {"id": …, "input_ids": […]} for each prompt)")
@@ -60,8 +68,7 @@ int main(int argc, char** argv) {
 
   ziptie::ScoreOptions score_options;
   CLI::App* score = app.add_subcommand("score", "Say how likely continuations are");
-  score->add_option("--model", score_options.model, "HF model directory")->required();
-  score->add_option("--adapter", score_options.adapter, "PEFT adapter directory");
+  add_model(*score, score_options.model);
   score
       ->add_option("--requests", score_options.requests,
                    R"(File with a line {"id": …, "input_ids": […], "continuation_ids": […]} for each)")

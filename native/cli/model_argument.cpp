@@ -1,18 +1,55 @@
 #include "cli/model_argument.h"
 
+#include "engine/io/hf_config.h"
 #include "engine/io/hf_model.h"
 #include "engine/io/peft_adapter.h"
+#include "engine/train/checkpoint_model.h"
 
 namespace ziptie {
+namespace {
 
-Llama load_model(const std::filesystem::path& model, const std::filesystem::path& adapter, Backend& backend) {
-  const HfModel weights(model);
-  std::optional<AdapterConfig> config;
-  if (!adapter.empty()) config = read_adapter_config(adapter);
-  Llama made(weights.config(), {.adapter = config, .train = false}, backend);
-  weights.load_into(made);
-  if (config) load_adapter(adapter, made);
-  return made;
+/// The person wants no more.
+struct Stopped {};
+
+Llama load_directory(const ModelArgument& argument, Backend& backend, const InterruptionPoint& interruption) {
+  const HfModel weights(argument.directory);
+  std::optional<AdapterConfig> adapter;
+  if (!argument.adapter.empty()) adapter = read_adapter_config(argument.adapter);
+  Llama model(weights.config(), {.adapter = adapter, .train = false}, backend);
+  weights.load_into(model, interruption);
+  if (adapter) load_adapter(argument.adapter, model);
+  return model;
+}
+
+}  // namespace
+
+NamedModel::NamedModel(ModelArgument argument) : argument_(std::move(argument)) {
+  if (argument_.run.empty()) {
+    config_ = read_hf_config(argument_.directory);
+  } else {
+    plan_ = read_plan(argument_.run / "plan.json");
+    source_.emplace(open_model(*plan_));
+    config_ = source_->config;
+  }
+}
+
+std::vector<std::uint32_t> NamedModel::stop_ids() const {
+  if (!plan_) return read_stop_ids(argument_.directory);
+  if (!plan_->architecture) return read_stop_ids(plan_->model_path);
+  const auto& id = config_.eos_token_id;
+  return id ? std::vector{static_cast<std::uint32_t>(*id)} : std::vector<std::uint32_t>{};
+}
+
+std::optional<Llama> NamedModel::load(Backend& backend, const std::function<bool()>& stop) const {
+  const auto interruption = [&] {
+    if (stop()) throw Stopped();
+  };
+  try {
+    return plan_ ? load_checkpoint_model(*plan_, *source_, argument_.run, backend, interruption)
+                 : load_directory(argument_, backend, interruption);
+  } catch (const Stopped&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace ziptie

@@ -65,13 +65,16 @@ TEST_CASE_FIXTURE(Fixture, "The oldest are deleted, once the new one stands") {
   CHECK(store.steps() == Steps{200});
 }
 
-TEST_CASE_FIXTURE(Fixture,
-                  "What a killed engine left half-written is no checkpoint, and is gone at the next start") {
+TEST_CASE_FIXTURE(
+    Fixture,
+    "What a killed engine left half-written is no checkpoint, and is removed by the next that trains") {
   save(1);
   fs::create_directories(directory / "checkpoints/.step-2.tmp");
   std::ofstream(directory / "checkpoints/.step-2.tmp/model.safetensors") << "half";
   CHECK(store.steps() == Steps{1});
-  const CheckpointStore restarted(directory.path());
+  CheckpointStore restarted(directory.path());
+  CHECK(fs::exists(directory / "checkpoints/.step-2.tmp"));
+  restarted.remove_unfinished();
   CHECK(!fs::exists(directory / "checkpoints/.step-2.tmp"));
   CHECK(restarted.steps() == Steps{1});
 }

@@ -6,7 +6,7 @@ import subprocess
 import numpy
 import pytest
 import torch
-from conftest import ENGINE, run_engine
+from conftest import ENGINE, run_engine, write_plan, write_shard
 from models import random_llama
 from transformers import AutoModelForCausalLM
 
@@ -66,6 +66,68 @@ def test_streamed_tokens_come_before_the_answer_and_are_it(stories, tmp_path):
         else:
             assert streamed.pop(line["id"]) == line["output_ids"]
     assert streamed == {}
+
+
+def answers_of(prompts_file, *model):
+    done = run_engine("generate", *model, "--prompts", prompts_file, "--max-new-tokens", "16", "--stop-ids", "99999")
+    return {id: answer["output_ids"] for id, answer in lines(done).items()}
+
+
+ADAPTER = {"r": 4, "alpha": 64, "dropout": 0.0, "use_rslora": False, "modules_to_save": []}
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        None,
+        {**ADAPTER, "target_modules": ["q_proj", "down_proj"], "modules_to_save": ["norm"]},
+        # One adapter serves both ends of this tied model; its directory has it at each.
+        {**ADAPTER, "target_modules": ["o_proj", "embed_tokens", "lm_head"]},
+        {**ADAPTER, "target_modules": ["v_proj"], "modules_to_save": ["embed_tokens"]},
+    ],
+    ids=["every weight", "linear layers and norms", "both ends", "the embedding, whole"],
+)
+def test_a_run_answers_as_what_it_has_written(adapter, stories, tmp_path):
+    rows = [(ids, [1] * len(ids)) for ids in prompts_of(512, 4, [24] * 16)]
+    write_shard(tmp_path / "rows.safetensors", rows)
+    run = tmp_path / "run"
+    model = {"path": str(stories)}
+    plan = write_plan(run, model=model, shard=tmp_path / "rows.safetensors", steps=6, adapter=adapter)
+    run_engine("train", str(plan))
+    file = write_lines(tmp_path / "prompts.jsonl", [{"id": i, "input_ids": row[0][:9]} for i, row in enumerate(rows)])
+    written = ["--model", str(run / "model")]
+    if adapter:
+        written = ["--model", str(stories), "--adapter", str(run / "adapter")]
+    answers = answers_of(file, "--run", str(run))
+    assert answers == answers_of(file, *written)
+    assert answers != answers_of(file, "--model", str(stories)), "nothing was learned, so nothing was compared"
+
+
+def test_a_run_answers_with_its_newest_whole_checkpoint_and_leaves_it_alone(stories, tmp_path):
+    rows = [(ids, [1] * len(ids)) for ids in prompts_of(512, 4, [24] * 8)]
+    write_shard(tmp_path / "rows.safetensors", rows)
+    run = tmp_path / "run"
+    plan = write_plan(
+        run, model={"path": str(stories)}, shard=tmp_path / "rows.safetensors", steps=4,
+        checkpointing={"save_steps": 2, "save_total_limit": None},
+    )  # fmt: skip
+    file = write_lines(tmp_path / "requests.jsonl", [{"id": 1, "input_ids": [1, 5], "continuation_ids": [9, 7]}])
+    arguments = ["score", "--run", str(run), "--requests", file]
+    refused = subprocess.run([str(ENGINE), *arguments], capture_output=True, text=True)
+    assert refused.returncode == 1 and "no checkpoint yet" in refused.stderr
+    run_engine("train", str(plan))
+    # As an engine that is writing one leaves it, and one that lost its end.
+    (run / "checkpoints" / ".step-6.tmp").mkdir()
+    newest, before = run / "checkpoints" / "step-4", run / "checkpoints" / "step-2"
+    whole = run_engine(*arguments).stdout
+    weights = newest / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    damaged = run_engine(*arguments).stdout
+    weights.unlink()
+    newest.rename(tmp_path / "elsewhere")
+    assert damaged == run_engine(*arguments).stdout
+    assert damaged != whole
+    assert before.is_dir() and (run / "checkpoints" / ".step-6.tmp").is_dir()
 
 
 def test_scores_are_log_softmax_of_transformers_logits(model, tmp_path):

@@ -45,7 +45,9 @@ void load_all(const SafetensorsFile& file, std::span<const NamedTensor> tensors,
 }  // namespace
 
 CheckpointStore::CheckpointStore(const std::filesystem::path& run_directory)
-    : directory_(run_directory / "checkpoints") {
+    : directory_(run_directory / "checkpoints") {}
+
+void CheckpointStore::remove_unfinished() {
   std::error_code error;
   for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
        entry.increment(error)) {

@@ -23,8 +23,10 @@ struct CheckpointTensors {
 
 class CheckpointStore {
  public:
-  /// Removes what a killed engine left half-written. @throws FileError
   explicit CheckpointStore(const std::filesystem::path& run_directory);
+
+  /// Removes what a killed engine left half-written; for the one engine that holds the run. @throws FileError
+  void remove_unfinished();
 
   std::filesystem::path path_of(std::int64_t step) const;
   /// Steps of the checkpoints that have their final name, ascending.

@@ -77,9 +77,10 @@ std::optional<Tensor> Weights::allocate_gradient(std::initializer_list<std::int6
 
 Weight Weights::make_table(std::string_view module) {
   const bool trained = trains_whole(module);
-  Weight weight{
-      allocate(trained ? options_.dtype : frozen_dtype(), {config_.vocab_size, config_.hidden_size}),
-      std::nullopt};
+  // A saved module keeps what was trained also where nothing is trained any more.
+  const bool whole = trained || is_saved(module, config_, options_);
+  Weight weight{allocate(whole ? options_.dtype : frozen_dtype(), {config_.vocab_size, config_.hidden_size}),
+                std::nullopt};
   if (trained) weight.gradient = allocate(options_.dtype, {config_.vocab_size, config_.hidden_size});
   Parameter& parameter = list(std::string(module) + ".weight", weight, true);
   parameter.group = ParameterGroup::embedding;

@@ -41,6 +41,10 @@ nlohmann::json RunState::json() const {
           {"plan", plan}};
 }
 
+std::string weights_file_of(const Plan& plan) {
+  return plan.adapter ? "adapter_model.safetensors" : "model.safetensors";
+}
+
 std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors,
                                              Backend& backend) {
   const auto steps = store.steps();

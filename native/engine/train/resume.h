@@ -20,6 +20,9 @@ struct RunState {
   nlohmann::json json() const;
 };
 
+/// What a checkpoint of this plan calls the file of its weights.
+std::string weights_file_of(const Plan& plan);
+
 struct ResumePoint {
   RunState state;
   struct Damaged {

@@ -28,11 +28,9 @@ struct Interrupted {};
 class Run {
  public:
   Run(const Plan& plan, const RunControl& control, EventLog& events, bool continues)
-      : plan_(plan),
-        control_(control),
-        report_(events, control),
-        continues_(continues),
-        store_(plan.output) {}
+      : plan_(plan), control_(control), report_(events, control), continues_(continues), store_(plan.output) {
+    store_.remove_unfinished();
+  }
 
   RunOutcome carry_out();
 
@@ -104,8 +102,7 @@ void Run::prepare() {
   data_.emplace(plan_, source_->config.vocab_size, interruption);
   model_ = make_model(plan_, *source_, *device_.backend, interruption);
   trainer_.emplace(plan_, *model_, *data_);
-  tensors_ = {plan_.adapter ? "adapter_model.safetensors" : "model.safetensors",
-              trainer_->optimizer().weights(), trainer_->optimizer().state()};
+  tensors_ = {weights_file_of(plan_), trainer_->optimizer().weights(), trainer_->optimizer().state()};
   state_.plan = plan_.json;
   if (control_.resume) resume();
 }

@@ -1,0 +1,35 @@
+#include "engine/train/checkpoint_model.h"
+
+#include <fmt/core.h>
+
+#include "engine/train/resume.h"
+#include "engine/train/run.h"
+
+namespace ziptie {
+
+Llama load_checkpoint_model(const Plan& plan, const ModelSource& source, const std::filesystem::path& run,
+                            Backend& backend, const InterruptionPoint& interruption) {
+  const CheckpointStore store(run);
+  // Before the base, which may take minutes to read.
+  if (store.steps().empty()) throw RunError(fmt::format("{}: this run has no checkpoint yet", run.string()));
+  const ModelOptions options{.adapter = plan.adapter,
+                             .quantization = plan.quantization,
+                             .frozen_dtype = plan.frozen_dtype,
+                             .train = false};
+  Llama model(source.config, options, backend);
+  // Without an adapter, the checkpoint has every weight.
+  if (plan.adapter && source.weights)
+    source.weights->load_into(model, interruption);
+  else if (plan.adapter)
+    model.initialize_base(plan.model_seed, interruption);
+  CheckpointTensors tensors{weights_file_of(plan), {}, {}};
+  for (const Parameter& parameter : model.parameters())
+    if (!plan.adapter || !parameter.adapter_tensors.empty())
+      tensors.weights.push_back({parameter.name, parameter.value});
+  pass(interruption);
+  if (!load_resume_point(store, tensors, backend))
+    throw RunError(fmt::format("{}: its checkpoints are gone", run.string()));
+  return model;
+}
+
+}  // namespace ziptie
