@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { readConfig } from "../configs/read-config";
 import type { EngineLocation } from "./engine";
+import { runEngine } from "./engine-process";
 import type { PreparationHooks } from "./prepare";
 import { hasCode, Refused } from "./refused";
 import { exists, readRunRecord, runFiles } from "./run-directory";
@@ -103,37 +103,15 @@ export async function exportModel(
   if (await exists(output)) throw new Refused(`${output} exists already; name another place with --output.`);
   if (!(await exists(dirname(output))))
     throw new Refused(`There is no folder ${dirname(output)} to export into.`);
-  signal.throwIfAborted();
   const args = ["export", "--model", source.model, "--adapter", source.adapter, "--output", output];
   if (dtype !== null) args.push("--dtype", dtype);
-  const child = spawn(engine.path, args, { stdio: ["ignore", "ignore", "pipe"] });
-  const cancel = () => child.kill("SIGTERM");
-  signal.addEventListener("abort", cancel, { once: true });
-  let said = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said = (said + text).slice(-4000);
-    const [, done, total] = /(\d+) of (\d+) tensors merged\s*$/.exec(said) ?? [];
-    if (done) report({ message: "Merging the adapter", fraction: Number(done) / Math.max(1, Number(total)) });
+  await runEngine(engine, args, {
+    signal,
+    onProgress: (line) => {
+      const [, done, total] = /^(\d+) of (\d+) tensors merged\s*$/.exec(line) ?? [];
+      if (done === undefined) return false;
+      report({ message: "Merging the adapter", fraction: Number(done) / Math.max(1, Number(total)) });
+      return true;
+    },
   });
-  try {
-    const ended = await new Promise<string | null>((fulfil, reject) => {
-      child.on("error", (error) =>
-        reject(new Refused(`The engine ${engine.path} cannot be started: ${error.message}`)),
-      );
-      child.on("close", (code, killedBy) => fulfil(code === 0 ? null : (killedBy ?? `status ${code}`)));
-    });
-    signal.throwIfAborted();
-    if (ended !== null) throw new Refused(engineReason(said) || `The engine ended with ${ended}.`);
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
-}
-
-/** What the engine said but for its progress. */
-function engineReason(said: string): string {
-  return said
-    .split("\n")
-    .filter((line) => line.trim() !== "" && !/ tensors merged$/.test(line))
-    .map((line) => line.replace(/^ziptie-engine: /, ""))
-    .join("\n");
 }

@@ -1,12 +1,11 @@
-import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { z } from "zod";
 import type { VocabularyPlan } from "../../configs/vocabulary-plan";
 import type { WordStart } from "../../tokenizers/extension/base-tokenizer";
 import type { ScriptCharacters } from "../../tokenizers/extension/scripts";
 import type { EngineLocation } from "../engine";
+import { runEngine } from "../engine-process";
 import type { Reporter } from "../progress";
 import { Refused } from "../refused";
 import type { CorpusFile } from "./corpus-files";
@@ -46,8 +45,6 @@ const phases: Readonly<Record<string, string>> = {
 
 /** Memory for the table of different words, in bytes. */
 const maxWordBytes = 2 ** 31;
-/** What a failed engine said last. */
-const complaintLength = 2000;
 
 /**
  * Trains BPE on a corpus by the engine.
@@ -102,45 +99,26 @@ export async function trainBpe(
 
 type Finished = Extract<z.infer<typeof eventSchema>, { event: "finished" }>;
 
-function runTrainer(
+async function runTrainer(
   engine: EngineLocation,
   plan: string,
   report: Reporter,
   signal: AbortSignal,
 ): Promise<Finished> {
-  signal.throwIfAborted();
-  return new Promise((fulfil, reject) => {
-    const child = spawn(engine.path, ["train-tokenizer", plan], { stdio: ["ignore", "pipe", "pipe"] });
-    const cancel = () => child.kill("SIGTERM");
-    signal.addEventListener("abort", cancel, { once: true });
-    let finished: Finished | undefined;
-    let complaint = "";
-    createInterface({ input: child.stdout }).on("line", (line) => {
+  let finished: Finished | undefined;
+  await runEngine(engine, ["train-tokenizer", plan], {
+    signal,
+    onLine: (line) => {
       const event = eventSchema.safeParse(parsed(line)).data;
       if (event?.event === "finished") finished = event;
       else if (event) {
         const fraction = event.total > 0 ? Math.min(1, event.done / event.total) : 1;
         report({ message: phases[event.phase] ?? event.phase, fraction });
       }
-    });
-    child.stderr.on("data", (data) => {
-      complaint = (complaint + data).slice(-complaintLength);
-    });
-    child.on("error", (error) => {
-      signal.removeEventListener("abort", cancel);
-      reject(new Refused(`The engine ${engine.path} cannot be started: ${error.message}`));
-    });
-    child.on("close", (code, killedBy) => {
-      signal.removeEventListener("abort", cancel);
-      if (signal.aborted) reject(signal.reason);
-      else if (code === 0 && finished) fulfil(finished);
-      else {
-        const how = killedBy === null ? `with status ${code}` : `by ${killedBy}`;
-        const said = complaint.replace(/^ziptie-engine: /, "").trim();
-        reject(new Refused(said || `The engine ended ${how} while training the vocabulary.`));
-      }
-    });
+    },
   });
+  if (finished === undefined) throw new Refused("The engine ended without having trained the vocabulary.");
+  return finished;
 }
 
 function parsed(line: string): unknown {
