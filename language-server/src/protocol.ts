@@ -105,10 +105,10 @@ export const comparedTokenizersNotification = notification<{ tokenizers: Tokeniz
 );
 
 /**
- * A text to be tokenised: an open document, whole, or a range of it as a text of its own; or a text of no document.
- * Positions in answers are the document's, or the text's.
+ * A text to be tokenised: an open document, whole, or a range of it as a text of its own; or a text of a document that the
+ * server has no copy of. Positions in answers are the document's, or the text's.
  */
-export type TextSource = { uri: string; version: number; range?: Range } | { text: string };
+export type TextSource = { uri: string; version: number; range?: Range } | { uri: string; text: string };
 
 /**
  * Asks for one tokenizer's tokens on some lines. The text is tokenised whole, once for every version; until that is done,

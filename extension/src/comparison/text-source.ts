@@ -22,7 +22,9 @@ export function textOf({ document, selection }: TextEditor): FoundText | undefin
       start: toProtocolPosition(selection.start),
       end: toProtocolPosition(selection.end),
     };
-    const source = isSharedText(document) ? { uri, version, range } : { text: document.getText(selection) };
+    const source = isSharedText(document)
+      ? { uri, version, range }
+      : { uri, text: document.getText(selection) };
     return { origin: { name, selection: true }, source };
   }
   if (isSharedText(document)) {
@@ -33,7 +35,7 @@ export function textOf({ document, selection }: TextEditor): FoundText | undefin
   const isRows = document.languageId === "jsonl";
   const text = isRows ? document.lineAt(selection.active.line).text : document.getText();
   if (text.trim() === "" || text.length > longestCopy) return undefined;
-  return { origin: { name, selection: isRows }, source: { text } };
+  return { origin: { name, selection: isRows }, source: { uri, text } };
 }
 
 export function isSameText(one: FoundText, other: FoundText): boolean {

@@ -127,7 +127,7 @@ export class ComparedEditor implements Disposable {
       return { source, origin: undefined, lines: within, drawn };
     }
     return {
-      source: { text: document.getText(selection) },
+      source: { uri, text: document.getText(selection) },
       origin: selection.start,
       lines: {
         first: within.first - selection.start.line,

@@ -15,7 +15,7 @@ import {
 } from "../../../language-server/src/protocol";
 import { LineIndex } from "../../../language-server/src/text/line-index";
 import { loadTokenizer } from "../../../language-server/src/tokenizers/tokenizer";
-import { Session, workspace } from "../server/session";
+import { Session, workerOnThisThread, workspace } from "../server/session";
 import { sharedData } from "../shared-data";
 
 const example = resolve("examples/traditional-chinese/tokenizer");
@@ -131,6 +131,82 @@ test("an edited text is refused by its old version and tokenised anew by its new
   expect(placesOf(now, "one two three").join("")).toBe("one two three");
 });
 
+/** Long enough to be tokenised in several stretches. */
+const longText = (beginning: string, length = 8_000) =>
+  beginning + Array.from({ length }, (_, line) => `${line}: 臺灣的貓 the cat`).join("\n");
+
+test.each([
+  [
+    "two documents that the server has no copy of",
+    (uri: string) => ["a", "b"].map((name) => ({ uri: uri.replace("notes", name), text: longText(name) })),
+  ],
+  [
+    "one document that the server has no copy of",
+    (uri: string) => ["a", "b"].map((name) => ({ uri, text: longText(name) })),
+  ],
+  [
+    "one document that the server has a copy of",
+    (uri: string) =>
+      [0, 1].map((line) => {
+        const range = { start: { line, character: 0 }, end: { line: 7_999, character: 0 } };
+        return { uri, version: 1, range };
+      }),
+  ],
+])("long texts of %s do not push each other out while they are waited for", async (_name, sources) => {
+  const { session, uri } = await openText(longText(""));
+  const params = { tokenizer: gemma, lines: { first: 0, last: 20 }, spans: false, wait: true };
+  const answers = await Promise.all(
+    sources(uri).map((source) => answered(session.request(textTokensRequest, { ...params, source }))),
+  );
+  for (const { count } of answers) expect(count).toBeGreaterThan(8_000 * 8);
+});
+
+test("two places of one long text do not push each other out while they are waited for", async () => {
+  const { session, source } = await openText(longText("", 24_000));
+  const answers = await Promise.all(
+    [12_000, 1_000].map((first) =>
+      answered(
+        session.request(textTokensRequest, {
+          source,
+          tokenizer: gemma,
+          lines: { first, last: first + 8_000 },
+          spans: false,
+          wait: false,
+        }),
+      ),
+    ),
+  );
+  for (const { count, lines } of answers) {
+    expect(count).toBeNull();
+    expect(lines.every((tokens) => tokens > 5)).toBe(true);
+  }
+});
+
+test("a text that the server has no copy of is handed to the worker once", async () => {
+  const handed: string[] = [];
+  const session = await Session.start({
+    enabled: ["comparison"],
+    folder: workspace({}),
+    launchWorker: () => {
+      const worker = workerOnThisThread();
+      const send = worker.connection.sendRequest.bind(worker.connection) as (
+        ...given: unknown[]
+      ) => Promise<unknown>;
+      worker.connection.sendRequest = (type: unknown, ...given: unknown[]) => {
+        handed.push(JSON.stringify(given));
+        return send(type, ...given) as Promise<never>;
+      };
+      return worker;
+    },
+  });
+  const source = { uri: session.uri("notes.txt"), text: "only once" };
+  const params = { source, tokenizer: example, lines: { first: 0, last: 0 }, spans: false, wait: true };
+  for (const line of [0, 1]) {
+    await answered(session.request(textTokensRequest, { ...params, lines: { first: 0, last: line } }));
+  }
+  expect(handed.join().split("only once")).toHaveLength(2);
+});
+
 test("a selection is a text of its own, and its tokens stand where it stands", async () => {
   const { session, uri } = await openText();
   const range = { start: { line: 1, character: 2 }, end: { line: 1, character: 8 } };
@@ -174,7 +250,7 @@ test("a hover over an added token says what its embedding begins as", async () =
   const session = await Session.start({ enabled: ["comparison"], folder });
   const at = await answered(
     session.request(tokensAtRequest, {
-      source: { text: "<" },
+      source: { uri: session.uri("a.txt"), text: "<" },
       position: { line: 0, character: 0 },
       tokenizers: [{ name: "extended", path: folder }],
     }),
@@ -204,7 +280,7 @@ test.skipIf(sharedData === undefined)(
     const session = await Session.start({ enabled: ["comparison"], folder });
     const at = await answered(
       session.request(tokensAtRequest, {
-        source: { text: "Lily" },
+        source: { uri: session.uri("a.txt"), text: "Lily" },
         position: { line: 0, character: 0 },
         tokenizers: [{ name: "extended", path }],
       }),
@@ -258,7 +334,7 @@ test("special tokens are counted when they are asked for", async () => {
   const ask = async (special_tokens: boolean) => {
     const answer = await answered(
       session.request(compareTextRequest, {
-        source: { text: "貓" },
+        source: { uri: session.uri("a.txt"), text: "貓" },
         tokenizers: [{ name: "gemma", path: gemma }],
         special_tokens,
         columns: { first: 0, count: 10 },

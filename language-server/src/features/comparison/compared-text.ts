@@ -24,7 +24,6 @@ export class ComparedTextVersion {
   readonly lines: LineIndex;
   readonly #tokenized = new Map<string, Promise<TokenizedText>>();
   readonly #settled = new Map<string, TokenizedText>();
-  #window: ComparedTextVersion | undefined;
   readonly #places = new WeakMap<Encoded, Uint8Array>();
   readonly #dropped = new AbortController();
   #comparison: { results: readonly TokenizedText[]; comparison: TextComparison } | undefined;
@@ -42,30 +41,21 @@ export class ComparedTextVersion {
   }
 
   /**
-   * Some lines and what stands around them, as a text of its own; undefined where that is not much less than the whole.
-   * Its tokens are those of the whole wherever a tokenizer's merges do not reach over `margin` characters.
+   * Some lines and what stands around them, to be taken for a text of its own; undefined where that is not much less than
+   * the whole. Its tokens are those of the whole wherever a tokenizer's merges do not reach over `margin` characters.
    */
-  around(lines: {
-    first: number;
-    last: number;
-  }): { text: ComparedTextVersion; firstLine: number } | undefined {
+  around(lines: { first: number; last: number }): { span: Span; firstLine: number } | undefined {
     const last = Math.min(lines.last, this.lines.lineCount - 1);
-    const first = this.lines.lineOf(this.lines.lineSpan(Math.min(lines.first, last)).start - margin);
-    const end = this.lines.lineSpan(this.lines.lineOf(this.lines.lineSpan(last).end + margin)).end;
-    const { start } = this.lines.lineSpan(first);
+    const firstLine = this.lines.lineOf(this.lines.lineSpan(Math.min(lines.first, last)).start - margin);
+    const { end } = this.lines.lineSpan(this.lines.lineOf(this.lines.lineSpan(last).end + margin));
+    const { start } = this.lines.lineSpan(firstLine);
     if (end - start > Math.min(longestWindow, this.text.length / 2)) return undefined;
-    const version = `${start} ${end}`;
-    if (this.#window?.version !== version) {
-      this.#window?.drop();
-      this.#window = new ComparedTextVersion(version, this.text.slice(start, end));
-    }
-    return { text: this.#window, firstLine: first };
+    return { span: { start, end }, firstLine };
   }
 
   /** Gives up what is still being tokenised. */
   drop(): void {
     this.#dropped.abort();
-    this.#window?.drop();
   }
 
   /** @throws TokenizerError */

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   type CancellationToken,
   LSPErrorCodes,
@@ -29,6 +30,16 @@ export const requestsAtOnce = 4;
 const textLimit = 10 * 60_000;
 const corpusLimit = 24 * 60 * 60_000;
 
+/** A text of the editor's. */
+interface MeantText {
+  /** Of which the worker keeps one text at a time: a document's, its selection's. */
+  slot: string;
+  version: string;
+  text: () => string;
+  /** Where it begins in its document. */
+  origin: Position;
+}
+
 /** Texts and corpora under several tokenizers. */
 export function register({ connection, documents, comparisonWorker }: ServerContext): void {
   comparisonWorker.onStart((thread: MessageConnection) => {
@@ -37,19 +48,19 @@ export function register({ connection, documents, comparisonWorker }: ServerCont
     });
   });
 
-  /** The text that is meant, and where it begins in its document; null when it has been edited since. */
-  const textOf = (source: TextSource): { reference: () => worker.TextReference; origin: Position } | null => {
+  /** The text that is meant; null when it has been edited since. */
+  const textOf = (source: TextSource): MeantText | null => {
     if ("text" in source) {
-      const { text } = source;
-      return { reference: () => ({ slot: "text", version: text, text }), origin: start };
+      const { uri, text } = source;
+      return { slot: `${uri} text`, version: digestOf(text), text: () => text, origin: start };
     }
     const document = documents.get(source.uri);
     if (document?.version !== source.version) return null;
     const { uri, version, range } = source;
-    const slot = range ? `${uri} selection` : uri;
-    const name = range ? `${version} ${JSON.stringify(range)}` : String(version);
     return {
-      reference: () => ({ slot, version: name, text: document.getText(range) }),
+      slot: range ? `${uri} selection` : uri,
+      version: range ? `${version} ${JSON.stringify(range)}` : String(version),
+      text: () => document.getText(range),
       origin: range?.start ?? start,
     };
   };
@@ -57,14 +68,14 @@ export function register({ connection, documents, comparisonWorker }: ServerCont
   /** Asks the worker without the text first, which it has but for the first time. */
   const ask = async <Params extends { reference: worker.TextReference }, Answer extends object>(
     type: RequestType<Params, Answer | worker.MissingText | { refused: string }, void>,
-    reference: worker.TextReference,
+    { slot, version, text }: MeantText,
     params: Omit<Params, "reference">,
     token: CancellationToken,
   ): Promise<Answer | { refused: string }> => {
-    const { text, ...known } = reference;
-    for (const given of [known, reference]) {
+    const known = { slot, version };
+    for (const reference of [() => known, () => ({ ...known, text: text() })]) {
       // The reference is the one member that was taken off.
-      const whole = { ...params, reference: given } as Params;
+      const whole = { ...params, reference: reference() } as Params;
       const answer = await comparisonWorker.request(type, whole, { token, limit: textLimit });
       if (!("missing" in answer)) return answer;
     }
@@ -76,12 +87,7 @@ export function register({ connection, documents, comparisonWorker }: ServerCont
     if (!text) return changed;
     const { origin } = text;
     const relative = { first: lines.first - origin.line, last: lines.last - origin.line };
-    const answer = await ask(
-      worker.textTokensRequest,
-      text.reference(),
-      { ...params, lines: relative },
-      token,
-    );
+    const answer = await ask(worker.textTokensRequest, text, { ...params, lines: relative }, token);
     return "refused" in answer ? answer : shiftedTokens(answer, origin);
   });
 
@@ -93,18 +99,13 @@ export function register({ connection, documents, comparisonWorker }: ServerCont
       line: position.line - origin.line,
       character: position.line === origin.line ? position.character - origin.character : position.character,
     };
-    const answer = await ask(
-      worker.tokensAtRequest,
-      text.reference(),
-      { position: relative, tokenizers },
-      token,
-    );
+    const answer = await ask(worker.tokensAtRequest, text, { position: relative, tokenizers }, token);
     return "refused" in answer ? answer : shiftedRange(answer, origin);
   });
 
   handle(compareTextRequest, async ({ source, ...params }, token) => {
     const text = textOf(source);
-    return text ? ask(worker.compareTextRequest, text.reference(), params, token) : changed;
+    return text ? ask(worker.compareTextRequest, text, params, token) : changed;
   });
 
   handle(compareCorpusRequest, (params: CompareCorpusParams, token) =>
@@ -132,6 +133,8 @@ export function register({ connection, documents, comparisonWorker }: ServerCont
 
 const start: Position = { line: 0, character: 0 };
 const changed = { refused: "The text has changed in the meantime." };
+
+const digestOf = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 /** From positions of a range that is a text of its own to those of the document. */
 function shiftedTokens(tokens: TextTokens, { line, character }: Position): TextTokens {

@@ -1,5 +1,5 @@
 import { type CancellationToken, type MessageConnection, ResponseError } from "vscode-languageserver";
-import type { TokenizerChoice } from "../../protocol";
+import type { CorpusProgress, TextTokens, TokenizerChoice, TokensAt } from "../../protocol";
 import { CorpusError } from "../../tokenizers/corpus";
 import type { TokenizedText } from "../../tokenizers/text-comparison";
 import { TokenizerError } from "../../tokenizers/tokenizer-error";
@@ -15,6 +15,7 @@ import {
   textTokensRequest,
   tokensAtRequest,
 } from "./comparison-protocol";
+import { KeptTexts } from "./kept-texts";
 import { isLine } from "./span-members";
 import { zipTieNeighbours } from "./zip-tie-neighbours";
 import { zipTieParts } from "./zip-tie-parts";
@@ -27,76 +28,95 @@ const keptTexts = 8;
 
 /** The worker's side: tokenises texts once, and answers from the tokens. */
 export function serveComparison(connection: MessageConnection): void {
-  const slots = new Map<string, ComparedTextVersion>();
-
-  const textOf = ({ slot, version, text }: TextReference): ComparedTextVersion | undefined => {
-    let known = slots.get(slot);
-    if (known?.version !== version) {
-      if (text === undefined) return undefined;
-      known?.drop();
-      known = new ComparedTextVersion(version, text);
-    }
-    slots.delete(slot);
-    slots.set(slot, known);
-    for (const [oldest, dropped] of slots) {
-      if (slots.size <= keptTexts) break;
-      slots.delete(oldest);
-      dropped.drop();
-    }
-    return known;
-  };
+  const texts = new KeptTexts(keptTexts);
+  /** Stretches of those, for who does not wait for the whole. */
+  const windows = new KeptTexts(keptTexts);
 
   const answering = async <T>(
-    reference: TextReference,
+    { slot, version, text: given }: TextReference,
     token: CancellationToken,
-    answer: (text: ComparedTextVersion) => Promise<T>,
+    answer: (text: ComparedTextVersion, signal: AbortSignal) => Promise<T>,
   ): Promise<T | MissingText | { refused: string }> => {
-    const text = textOf(reference);
+    const make = given === undefined ? undefined : () => new ComparedTextVersion(version, given);
+    const text = texts.get(slot, version, make);
     if (!text) return { missing: true };
-    return refusing(() => unlessCancelled(token, answer(text)));
+    return refusing(() =>
+      texts.waitFor(text, () => unlessCancelled(token, (signal) => answer(text, signal))),
+    );
+  };
+
+  /** Answers from the lines and what stands around them, where that is much less than the whole; else from the whole. */
+  const answeringFrom = async <T>(
+    { slot, version }: TextReference,
+    whole: ComparedTextVersion,
+    lines: { first: number; last: number },
+    signal: AbortSignal,
+    answer: (text: ComparedTextVersion, firstLine: number) => Promise<T>,
+  ): Promise<T> => {
+    const window = whole.around(lines);
+    if (window === undefined) return answer(whole, 0);
+    const { start, end } = window.span;
+    const name = `${version} ${start} ${end}`;
+    const text = windows.get(
+      slot,
+      name,
+      () => new ComparedTextVersion(name, whole.text.slice(start, end)),
+    ) as ComparedTextVersion;
+    return windows.waitFor(text, () => unlessAborted(signal, answer(text, window.firstLine)));
   };
 
   connection.onRequest(textTokensRequest, ({ reference, tokenizer, lines, spans, wait }, token) =>
-    answering(reference, token, async (text) => {
-      const window = wait || text.settled(tokenizer) ? undefined : text.around(lines);
-      if (!window) return text.tokensOfLines(await text.tokenized(tokenizer), lines, spans);
-      const { firstLine } = window;
-      const tokenized = await window.text.tokenized(tokenizer);
-      const inside = { first: lines.first - firstLine, last: lines.last - firstLine };
-      const tokens = window.text.tokensOfLines(tokenized, inside, spans);
-      return {
-        ...tokens,
-        count: null,
-        spans: tokens.spans.map((value, member) => (isLine(member) ? value + firstLine : value)),
+    answering(reference, token, async (whole, signal) => {
+      const isWhole = wait || whole.settled(tokenizer) !== undefined;
+      const from = async (text: ComparedTextVersion, firstLine: number): Promise<TextTokens> => {
+        const inside = { first: lines.first - firstLine, last: lines.last - firstLine };
+        const tokens = text.tokensOfLines(await text.tokenized(tokenizer), inside, spans);
+        if (text === whole) return tokens;
+        return {
+          ...tokens,
+          count: null,
+          spans: tokens.spans.map((value, member) => (isLine(member) ? value + firstLine : value)),
+        };
       };
+      return isWhole ? from(whole, 0) : answeringFrom(reference, whole, lines, signal, from);
     }),
   );
 
   connection.onRequest(tokensAtRequest, ({ reference, position, tokenizers }, token) =>
-    answering(reference, token, async (text) => {
-      const isSettled = tokenizers.every(({ path }) => text.settled(path));
-      const window = isSettled ? undefined : text.around({ first: position.line, last: position.line });
-      const near = window?.text ?? text;
-      const firstLine = window?.firstLine ?? 0;
-      const results = await tokenizedBy(near, tokenizers, false);
-      const [shown] = results;
-      if (shown && "refused" in shown) return { refused: shown.refused };
-      const offset = near.lines.offsetAt({ ...position, line: position.line - firstLine });
-      const zipTies = await Promise.all(tokenizers.map(({ path }) => zipTieParts(path)));
-      const at = near.tokensAt(offset, results, zipTies);
-      if (!at) return { refused: "No token stands here." };
+    answering(reference, token, async (whole, signal) => {
+      const from = async (
+        text: ComparedTextVersion,
+        firstLine: number,
+      ): Promise<TokensAt | { refused: string }> => {
+        const results = await tokenizedBy(text, tokenizers, false);
+        const [shown] = results;
+        if (shown && "refused" in shown) return { refused: shown.refused };
+        const offset = text.lines.offsetAt({ ...position, line: position.line - firstLine });
+        const zipTies = await Promise.all(tokenizers.map(({ path }) => zipTieParts(path)));
+        const at = text.tokensAt(offset, results, zipTies);
+        if (!at) return { refused: "No token stands here." };
+        const { start, end } = at.range;
+        return {
+          ...at,
+          range: {
+            start: { ...start, line: start.line + firstLine },
+            end: { ...end, line: end.line + firstLine },
+          },
+        };
+      };
+      const isSettled = tokenizers.every(({ path }) => whole.settled(path));
+      const lines = { first: position.line, last: position.line };
+      const at = isSettled
+        ? await from(whole, 0)
+        : await answeringFrom(reference, whole, lines, signal, from);
+      if ("refused" in at) return at;
       const [own] = at.tokenizers;
       for (const each of own && "tokens" in own ? own.tokens : []) {
         if (!each.zip_tie) continue;
-        const neighbours = await zipTieNeighbours(tokenizers[0]?.path ?? "", each.token);
+        const neighbours = await zipTieNeighbours(tokenizers[0]?.path ?? "", each.token, signal);
         if (neighbours.length > 0) each.neighbours = neighbours;
       }
-      const { start, end } = at.range;
-      const range = {
-        start: { ...start, line: start.line + firstLine },
-        end: { ...end, line: end.line + firstLine },
-      };
-      return { ...at, range };
+      return at;
     }),
   );
 
@@ -129,13 +149,10 @@ export function serveComparison(connection: MessageConnection): void {
   );
 
   connection.onRequest(compareCorpusRequest, (params, token) => {
-    const controller = new AbortController();
-    const watching = watch(token, () => controller.abort());
-    return refusing(() =>
-      comparedCorpus(params, controller.signal, (progress) => {
-        void connection.sendNotification(corpusProgressNotification, { job: params.job, ...progress });
-      }),
-    ).finally(() => clearInterval(watching));
+    const onProgress = (progress: Omit<CorpusProgress, "job">) => {
+      void connection.sendNotification(corpusProgressNotification, { job: params.job, ...progress });
+    };
+    return refusing(() => unlessCancelled(token, (signal) => comparedCorpus(params, signal, onProgress)));
   });
 }
 
@@ -174,14 +191,30 @@ function watch(token: CancellationToken, onCancelled: () => void): NodeJS.Timeou
   }, cancellationInterval);
 }
 
-async function unlessCancelled<T>(token: CancellationToken, work: Promise<T>): Promise<T> {
-  let watching: NodeJS.Timeout | undefined;
-  const cancelled = new Promise<never>((_, reject) => {
-    watching = watch(token, () => reject(new ResponseError(requestCancelled, "Cancelled.")));
-  });
+/** @param work is given a signal to give up by, and is not waited for when it does not */
+async function unlessCancelled<T>(
+  token: CancellationToken,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const watching = watch(token, () => controller.abort());
   try {
-    return await Promise.race([work, cancelled]);
+    return await unlessAborted(controller.signal, work(controller.signal));
   } finally {
     clearInterval(watching);
+  }
+}
+
+/** @throws the signal's reason */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop);
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }

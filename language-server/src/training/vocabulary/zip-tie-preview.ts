@@ -31,15 +31,17 @@ export interface PreviewOptions {
   readonly model: string | undefined;
   /** So many neighbours of each. */
   readonly neighbours: number;
+  /** Looking for neighbours reads the model's whole embedding. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * @param tokens texts as the vocabulary writes them or as people do, or ids
- * @throws Refused saying which token is none, or what cannot be read
+ * @throws Refused saying which token is none, or what cannot be read; the signal's reason
  */
 export async function previewZipTie(
   tokens: readonly string[],
-  { tokenizer, model, neighbours }: PreviewOptions,
+  { tokenizer, model, neighbours, signal }: PreviewOptions,
 ): Promise<ZipTiePreview[]> {
   const { vocabulary, toVocabulary, path } = await readTokenizer(tokenizer);
   const map = await readMap(join(dirname(path), "zip-tie.json"));
@@ -62,7 +64,7 @@ export async function previewZipTie(
     (await readModelFiles(model)).files.filter((file) => file.endsWith(".safetensors")),
   );
   try {
-    await findNeighbours(previews, rows, neighbours, name);
+    await findNeighbours(previews, rows, neighbours, name, signal);
   } finally {
     await rows.close();
   }
@@ -104,6 +106,7 @@ async function findNeighbours(
   rows: EmbeddingRows,
   wanted: number,
   name: (id: number) => string,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const { width } = rows;
   const sums: Float64Array[] = [];
@@ -123,6 +126,7 @@ async function findNeighbours(
   const block = Math.max(1, Math.floor(blockBytes / (4 * width)));
   for (let first = 0; first < rows.rows; first += block) {
     const count = Math.min(block, rows.rows - first);
+    signal?.throwIfAborted();
     const values = await rows.read(first, count);
     for (let row = 0; row < count; row++) {
       const vector = normalised(Float64Array.from(values.subarray(row * width, (row + 1) * width)));

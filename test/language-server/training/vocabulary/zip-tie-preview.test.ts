@@ -1,7 +1,8 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { zipTieNeighbours } from "../../../../language-server/src/features/comparison/zip-tie-neighbours";
 import { previewZipTie } from "../../../../language-server/src/training/vocabulary/zip-tie-preview";
 import { sharedData } from "../../shared-data";
 
@@ -31,6 +32,21 @@ describe.skipIf(sharedData === undefined)("the preview of an added token (needs 
     expect(two?.neighbours[0]?.cosine).toBeLessThan(1);
     const cosines = two?.neighbours.map(({ cosine }) => cosine) ?? [];
     expect(cosines).toEqual([...cosines].sort((a, b) => b - a));
+  });
+
+  it("reads no more of the model when it is given up, and can be asked again", async () => {
+    const report = join(mkdtempSync(join(tmpdir(), "ziptie-run-")), "report.json");
+    onTestFinished(() => rmSync(dirname(report), { recursive: true, force: true }));
+    writeFileSync(report, JSON.stringify({ base: model }));
+    const extended = join(dirname(report), "tokenizer");
+    cpSync(tokenizer, extended, { recursive: true });
+    const controller = new AbortController();
+    const scan = previewZipTie(["物"], { tokenizer, model, neighbours: 1, signal: controller.signal });
+    const hover = zipTieNeighbours(extended, "物", controller.signal);
+    controller.abort(new Error("given up"));
+    await expect(scan).rejects.toThrow("given up");
+    await expect(hover).rejects.toThrow("given up");
+    expect(await zipTieNeighbours(extended, "物")).toHaveLength(5);
   });
 
   it("needs no model for the tokens alone", async () => {
