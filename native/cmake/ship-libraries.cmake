@@ -1,27 +1,29 @@
-# Copies the libraries that EXECUTABLE needs beyond libc and libstdc++ beside it, under their sonames.
+# Puts the libraries that EXECUTABLE needs beyond libc and libstdc++ beside it, under their sonames.
 get_filename_component(directory "${EXECUTABLE}" DIRECTORY)
 
-macro(resolve)
-  file(GET_RUNTIME_DEPENDENCIES EXECUTABLES "${EXECUTABLE}" RESOLVED_DEPENDENCIES_VAR libraries
-    UNRESOLVED_DEPENDENCIES_VAR unresolved
-    PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|stdc\\+\\+|gcc_s)\\.so")
-  if(unresolved)
-    message(FATAL_ERROR "Libraries not found: ${unresolved}")
-  endif()
-endmacro()
+# Those of the build before would be found before the system's, which may be newer, and be packaged even where nothing needs
+# them any more. Only what the list names is removed: the directory may hold somebody else's libraries.
+set(list "${directory}/.libraries")
+if(EXISTS "${list}")
+  file(STRINGS "${list}" shipped)
+  list(TRANSFORM shipped PREPEND "${directory}/")
+  file(REMOVE ${shipped})
+endif()
 
-# Those of an earlier build lie beside the executable and would be found first; the system's may be newer.
-resolve()
-foreach(library IN LISTS libraries)
-  get_filename_component(found_in "${library}" DIRECTORY)
-  if(found_in STREQUAL directory)
-    file(REMOVE "${library}")
-  endif()
-endforeach()
-
-resolve()
+file(GET_RUNTIME_DEPENDENCIES EXECUTABLES "${EXECUTABLE}" RESOLVED_DEPENDENCIES_VAR libraries
+  UNRESOLVED_DEPENDENCIES_VAR unresolved
+  PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|stdc\\+\\+|gcc_s)\\.so")
+if(unresolved)
+  message(FATAL_ERROR "Libraries not found: ${unresolved}")
+endif()
+set(sonames "")
 foreach(library IN LISTS libraries)
   get_filename_component(soname "${library}" NAME)
+  list(APPEND sonames "${soname}")
   file(REAL_PATH "${library}" file)
-  file(COPY_FILE "${file}" "${directory}/${soname}")
+  if(NOT file STREQUAL "${directory}/${soname}")
+    file(COPY_FILE "${file}" "${directory}/${soname}")
+  endif()
 endforeach()
+list(JOIN sonames "\n" sonames)
+file(WRITE "${list}" "${sonames}\n")
