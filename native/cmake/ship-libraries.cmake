@@ -6,8 +6,9 @@ get_filename_component(directory "${EXECUTABLE}" DIRECTORY)
 set(list "${directory}/.libraries")
 if(EXISTS "${list}")
   file(STRINGS "${list}" shipped)
-  list(TRANSFORM shipped PREPEND "${directory}/")
-  file(REMOVE ${shipped})
+  foreach(soname IN LISTS shipped)
+    file(REMOVE "${directory}/${soname}")
+  endforeach()
 endif()
 
 file(GET_RUNTIME_DEPENDENCIES EXECUTABLES "${EXECUTABLE}" RESOLVED_DEPENDENCIES_VAR libraries
