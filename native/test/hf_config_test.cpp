@@ -53,6 +53,15 @@ TEST_CASE("Each family's configuration is written and read back") {
   }
 }
 
+TEST_CASE("A standard deviation from which no rows could be drawn is refused by its key") {
+  for (const double range : {1e300, -0.02}) {
+    const std::string message = refusal([&] {
+      read_changed(ModelType::llama, {{"initializer_range", range}});
+    });
+    CHECK_MESSAGE(message.find("config.json: initializer_range: ") != std::string::npos, message);
+  }
+}
+
 TEST_CASE("Scaled rotary embedding is understood in the keys of transformers 4 and 5") {
   const auto linear = read_changed(ModelType::llama, {{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}});
   REQUIRE(linear.rope_scaling);

@@ -50,6 +50,33 @@ TEST_CASE("Adapters of every module are written and read back") {
   check_round_trip(small_config(true), saved);
 }
 
+TEST_CASE("Any alpha that PEFT takes is kept, and one that no number is left of is refused") {
+  const TemporaryDirectory directory;
+  const auto read_with = [&](const char* key, const json& value) {
+    json config = adapter_config_json(small_config(false), adapter_of({"q_proj"}), "");
+    config[key] = value;
+    std::ofstream(directory / "adapter_config.json") << config;
+    return read_adapter_config(directory.path());
+  };
+  for (const double alpha : {16.0, 0.5, -3.0, 0x1p53}) {
+    const AdapterConfig read = read_with("lora_alpha", alpha);
+    CHECK(read.alpha == alpha);
+    CHECK(adapter_config_json(small_config(false), read, "")["lora_alpha"] == alpha);
+  }
+  CHECK(adapter_config_json(small_config(false), read_with("lora_alpha", 16.0), "")["lora_alpha"]
+            .is_number_integer());
+  const auto refused = [&](const char* key, const json& value) {
+    const std::string message = refusal([&] { read_with(key, value); });
+    CHECK_MESSAGE(
+        message.find(std::string("adapter_config.json: ") + key + ": expected") != std::string::npos,
+        message);
+  };
+  refused("lora_alpha", 0x1p63);
+  refused("lora_alpha", -1e300);
+  refused("lora_alpha", "16");
+  refused("lora_dropout", 1);
+}
+
 TEST_CASE("A tied adapter is held once and written at both ends, turned over at the embedding") {
   const TemporaryDirectory directory;
   const auto backend = make_cpu_backend(1);

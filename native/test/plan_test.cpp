@@ -160,6 +160,17 @@ TEST_CASE("Unknown keys, wrong types and impossible values are refused with the 
        "optimizer.embedding_learning_rate: expected more than 0, found 0"},
       {[](json& p) { p["batching"]["packing"] = nullptr; },
        "batching.packing: expected true or false, found null"},
+      {[](json& p) {
+         p["batching"]["per_device_train_batch_size"] = 257;
+         p["batching"]["max_length"] = 1 << 24;
+       },
+       "batching.max_length: 257 sequences (batching.per_device_train_batch_size) of 16777216 tokens "
+       "(batching.max_length) are 4311744512 tokens, a batch holds at most 4294967295; lower one of the two"},
+      {[](json& p) {
+         p["evaluation"]["batch_size"] = 257;
+         p["batching"]["max_length"] = 1 << 24;
+       },
+       "evaluation: 257 sequences (evaluation.batch_size) of 16777216 tokens (batching.max_length)"},
       {[](json& p) { p["batching"]["max_length"] = 1LL << 40; },
        "batching.max_length: expected at most 16777216, found 1099511627776"},
       {[](json& p) { p["data"][0]["weight"] = 1e300; },
@@ -193,6 +204,9 @@ TEST_CASE("Unknown keys, wrong types and impossible values are refused with the 
        "model.path: 'model' is not an absolute path"},
       {[](json& p) { p["model"]["architecture"]["num_key_value_heads"] = 3; },
        "model.architecture.num_key_value_heads: 3 does not divide"},
+      {[](json& p) { p["model"]["architecture"]["initializer_range"] = 1e300; },
+       "model.architecture.initializer_range: 1e+300 is not between 0 and 1000"},
+      {[](json& p) { p["adapter"]["alpha"] = 1e19; }, "adapter.alpha: expected at most"},
       {[](json& p) { p["model"]["architecture"]["vocab_size"] = 1LL << 40; },
        "model.architecture.vocab_size: 1099511627776 is not between"},
   };

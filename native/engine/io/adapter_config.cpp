@@ -73,8 +73,16 @@ AdapterConfig read_adapter_config(const std::filesystem::path& directory) {
   }
   AdapterConfig config;
   config.r = json.integer("r", 1);
+  // PEFT takes any number, whole or not, and of either sign.
   config.alpha = json.number("lora_alpha");
+  if (!(std::abs(config.alpha) <= largest_alpha)) {
+    json.refuse("lora_alpha",
+                fmt::format("expected {} to {}, found {}", -largest_alpha, largest_alpha, config.alpha));
+  }
   config.dropout = json.has_value("lora_dropout") ? json.number("lora_dropout") : 0;
+  if (!(config.dropout >= 0 && config.dropout < 1)) {
+    json.refuse("lora_dropout", fmt::format("expected 0 to below 1, found {}", config.dropout));
+  }
   config.use_rslora = json.has_value("use_rslora") && json.boolean("use_rslora");
   config.target_modules = read_target_modules(json);
   if (json.has_value("modules_to_save")) config.modules_to_save = json.strings("modules_to_save");

@@ -100,6 +100,7 @@ std::vector<float> NewRows::of(const std::string& name, std::span<const float> o
       }
       break;
   }
+  // Only a map's weights can overflow: initializer_range is bounded, and no mean exceeds what it is of.
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (std::isfinite(rows[i])) continue;
     throw FileError(fmt::format("{}: {}: its weights give {} as an element of its row in '{}'",

@@ -12,6 +12,8 @@ namespace ziptie {
 
 namespace {
 
+constexpr int largest_initializer_range = 1000;
+
 void check_rope_scaling(const RopeScaling& scaling) {
   const auto at_least = [](const char* key, double value, double least) {
     if (!std::isfinite(value) || value < least)
@@ -92,6 +94,10 @@ void check_config(const LlamaConfig& config) {
         "head_dim: {} is odd; rotary embeddings turn pairs (hidden_size / num_attention_heads = {} / {})",
         config.head_dim, config.hidden_size, config.num_attention_heads));
   }
+  // Far beyond what anybody starts from, and small enough that no number drawn is too large for float16.
+  if (!(config.initializer_range >= 0 && config.initializer_range <= largest_initializer_range))
+    throw std::invalid_argument(fmt::format("initializer_range: {} is not between 0 and {}",
+                                            config.initializer_range, largest_initializer_range));
   if (!(config.rms_norm_eps > 0))
     throw std::invalid_argument(fmt::format("rms_norm_eps: {} is not positive", config.rms_norm_eps));
   if (!(config.rope_theta > 0))

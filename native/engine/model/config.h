@@ -48,6 +48,9 @@ struct LlamaConfig {
   bool output_bias() const { return attention_bias && model_type == ModelType::llama; }
 };
 
+/// Of an adapter's alpha, of either sign: beyond it doubles skip whole numbers.
+inline constexpr double largest_alpha = 0x1p53;
+
 /// PEFT `LoraConfig`'s names and meaning.
 struct AdapterConfig {
   std::int64_t r = 8;

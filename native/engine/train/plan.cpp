@@ -58,6 +58,15 @@ void read_data(JsonObject& json, Plan& plan) {
   }
 }
 
+/// Token offsets in a batch are u32.
+void check_batch(JsonObject& json, std::string_view key, std::string_view batch_size_key,
+                 std::int64_t batch_size, std::int64_t max_length) {
+  if (batch_size * max_length <= UINT32_MAX) return;
+  json.refuse(key, fmt::format("{} sequences ({}) of {} tokens (batching.max_length) are {} tokens, a batch "
+                               "holds at most {}; lower one of the two",
+                               batch_size, batch_size_key, max_length, batch_size * max_length, UINT32_MAX));
+}
+
 OptimizerSettings read_optimizer(JsonObject json) {
   OptimizerSettings optimizer{};
   constexpr std::array names = {OptimizerName::adamw_torch, OptimizerName::adamw_8bit,
@@ -100,14 +109,12 @@ Schedule read_schedule(JsonObject json) {
 
 Plan::Batching read_batching(JsonObject json) {
   Plan::Batching batching{};
-  // Positions in the sequence of epochs, up to steps · sequences, are then int64; token offsets in a batch
-  // u32.
+  // Positions in the sequence of epochs, up to steps · sequences, are then int64.
   batching.per_device_train_batch_size = count(json, "per_device_train_batch_size", 1 << 14);
   batching.gradient_accumulation_steps = count(json, "gradient_accumulation_steps", 1 << 14);
   batching.max_length = count(json, "max_length", 1 << 24);
-  if (batching.per_device_train_batch_size * batching.max_length > UINT32_MAX)
-    json.refuse("max_length",
-                "per_device_train_batch_size sequences of this length are more tokens than a batch can hold");
+  check_batch(json, "max_length", "batching.per_device_train_batch_size",
+              batching.per_device_train_batch_size, batching.max_length);
   batching.truncation = json.choice("truncation", {"cut", "drop"}) == 0 ? Truncation::cut : Truncation::drop;
   batching.shuffle = json.boolean("shuffle");
   batching.group_by_length = json.boolean("group_by_length");
@@ -161,6 +168,10 @@ Plan parse_plan(const nlohmann::json& value, const std::string& source) {
   plan.optimizer = read_optimizer(json.object("optimizer"));
   plan.schedule = read_schedule(json.object("schedule"));
   plan.batching = read_batching(json.object("batching"));
+  if (plan.evaluation) {
+    check_batch(json, "evaluation", "evaluation.batch_size", plan.evaluation->batch_size,
+                plan.batching.max_length);
+  }
   JsonObject checkpointing = json.object("checkpointing");
   plan.save_steps = count_or_null(checkpointing, "save_steps");
   plan.save_total_limit = count_or_null(checkpointing, "save_total_limit");

@@ -122,6 +122,9 @@ AdapterConfig read_adapter(JsonObject json) {
     json.refuse("r", fmt::format("expected at most {}, found {}", largest_rank, adapter.r));
   }
   adapter.alpha = positive_number(json, "alpha");
+  if (adapter.alpha > largest_alpha) {
+    json.refuse("alpha", fmt::format("expected at most {}, found {}", largest_alpha, adapter.alpha));
+  }
   adapter.dropout = json.number("dropout");
   if (!(adapter.dropout >= 0 && adapter.dropout < 1)) {
     json.refuse("dropout", fmt::format("expected 0 to below 1, found {}", adapter.dropout));
