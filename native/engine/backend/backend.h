@@ -32,8 +32,8 @@ struct Tensor {
   std::int64_t elements() const;
 };
 
-/// Where memory lies. What is in host memory is for ops whose contract says that they bring it to the device
-/// and back, while other ops compute; all else needs the device's.
+/// Where a Buffer lies. What is in host memory is for the two copies, and for ops whose contract says that
+/// they bring it to the device and back, while other ops compute; all else needs the device's.
 enum class Placement : std::uint8_t { device, host };
 
 /// Memory that a backend handed out; frees itself.
@@ -156,7 +156,10 @@ class Backend {
   /// Zero-filled. @throws std::bad_alloc
   virtual Buffer allocate(std::size_t bytes, Placement placement) = 0;
   Buffer allocate(std::size_t bytes) { return allocate(bytes, Placement::device); }
+  /// `from` is the caller's own memory, `to` lies within a Buffer of either placement.
   virtual void copy_to_device(void* to, const void* from, std::size_t bytes) = 0;
+  /// The other way round: `from` lies within a Buffer of either placement. What ops enqueued before do to it
+  /// is done, also where it is in host memory, which a device may still be writing to.
   virtual void copy_to_host(void* to, const void* from, std::size_t bytes) = 0;
 
   /// Sum of squares in float64, in a fixed order.

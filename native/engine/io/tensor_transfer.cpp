@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/backend/bfloat16.h"
+
 namespace ziptie {
 namespace {
 
@@ -22,13 +24,6 @@ float from_f16(std::uint16_t half) {
 }
 
 /// To the nearest, ties to even; what is too large becomes infinite.
-std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-/// Likewise.
 std::uint16_t to_f16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000);
@@ -84,9 +79,7 @@ std::int64_t widen(std::span<const std::byte> source, DType dtype, std::span<flo
     case DType::f16:
       return widen_each<std::uint16_t>(source, target, from_f16);
     case DType::bf16:
-      return widen_each<std::uint16_t>(source, target, [](std::uint16_t x) {
-        return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16);
-      });
+      return widen_each<std::uint16_t>(source, target, from_bf16);
     default:
       throw std::invalid_argument(fmt::format("{} is no floating-point type", safetensors_name(dtype)));
   }

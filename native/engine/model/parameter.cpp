@@ -1,19 +1,12 @@
 #include "engine/model/parameter.h"
 
-#include <bit>
-#include <cmath>
 #include <stdexcept>
+
+#include "engine/backend/bfloat16.h"
 
 namespace ziptie {
 
 namespace {
-
-/// To the nearest, ties to even; NaN stays NaN.
-std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
-  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
 
 /// f32 device memory in the shape of `parameter`.
 struct Unquantized {
@@ -66,8 +59,7 @@ std::vector<float> read_parameter(const Parameter& parameter, Backend& backend) 
   } else if (value.dtype == DType::bf16) {
     std::vector<std::uint16_t> narrow(values.size());
     backend.copy_to_host(narrow.data(), value.data, narrow.size() * sizeof(std::uint16_t));
-    for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = std::bit_cast<float>(static_cast<std::uint32_t>(narrow[i]) << 16);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = from_bf16(narrow[i]);
   } else if (value.dtype == DType::f64) {
     std::vector<double> wide(values.size());
     backend.copy_to_host(wide.data(), value.data, wide.size() * sizeof(double));

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "engine/backend/cpu/bfloat16.h"
+#include "engine/backend/bfloat16.h"
 #include "engine/backend/cpu/kernels.h"
 #include "engine/backend/cpu/vector.h"
 
@@ -79,7 +79,7 @@ void embedding_forward(Context context, const Embedding& embedding, const Tensor
           T* to = data<T>(out) + token * width;
           if (embedding.table.dtype == DType::bf16) {
             const auto* from = data<const std::uint16_t>(embedding.table) + id[token] * width;
-            for (std::int64_t i = 0; i < width; ++i) to[i] = widen(from[i]);
+            for (std::int64_t i = 0; i < width; ++i) to[i] = from_bf16(from[i]);
           } else {
             std::memcpy(to, data<const T>(embedding.table) + id[token] * width, width * sizeof(T));
           }

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "engine/backend/cpu/bfloat16.h"
+#include "engine/backend/bfloat16.h"
 #include "engine/backend/dynamic_map.h"
 #include "engine/backend/nf4_table.h"
 
@@ -126,7 +126,7 @@ void dequantize_nf4(Context context, const Nf4& from, const Tensor& to) {
     if (to.dtype == DType::f32) return decode_nf4(from, begin, end - begin, data<float>(to) + begin);
     float wide[piece];
     decode_nf4(from, begin, end - begin, wide);
-    for (std::int64_t i = begin; i < end; ++i) data<std::uint16_t>(to)[i] = narrow(wide[i - begin]);
+    for (std::int64_t i = begin; i < end; ++i) data<std::uint16_t>(to)[i] = to_bf16(wide[i - begin]);
   });
 }
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "engine/backend/cpu/bfloat16.h"
+#include "engine/backend/bfloat16.h"
 #include "engine/backend/cpu/nf4.h"
 #include "engine/backend/cpu/product.h"
 
@@ -36,7 +36,7 @@ class Rows {
     const std::int64_t width = matrix_.shape[1];
     if (quantized_.empty()) {
       const auto* from = data<const std::uint16_t>(matrix_) + row * width + column;
-      for (std::int64_t i = 0; i < columns; ++i) to[i] = widen(from[i]);
+      for (std::int64_t i = 0; i < columns; ++i) to[i] = from_bf16(from[i]);
       return;
     }
     const auto part =
