@@ -6,6 +6,11 @@ import { type PanelActions, TrainingPanel } from "../../extension/src/training/t
 import type { WatchedRuns } from "../../extension/src/training/watched-runs";
 
 vi.mock("vscode", () => ({
+  Disposable: {
+    from: (...parts: { dispose(): void }[]) => ({
+      dispose: () => parts.forEach((part) => void part.dispose()),
+    }),
+  },
   Uri: { joinPath: () => ({}), file: () => ({}) },
   env: { language: "en" },
   l10n: { bundle: undefined },

@@ -1,15 +1,6 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
-import {
-  CancellationTokenSource,
-  type Disposable,
-  env,
-  l10n,
-  Uri,
-  type WebviewPanel,
-  window,
-  workspace,
-} from "vscode";
+import { CancellationTokenSource, type Disposable, env, l10n, Uri, type WebviewPanel, window } from "vscode";
 import {
   type ComparedCorpus,
   type ComparisonPanelInput,
@@ -19,8 +10,9 @@ import {
   compareTextRequest,
 } from "../../../language-server/src/protocol";
 import { messageOf, type ServerConnection } from "../language-client";
-import { panelHtml, stringsOf } from "../panel-html";
+import { showPage } from "../panel-page";
 import { isRefusal } from "../reveal";
+import { saveFile } from "../save-file";
 import type { ChosenTokenizers } from "../tokens/chosen-tokenizers";
 import { type FoundText, isSameText } from "./text-source";
 
@@ -54,45 +46,23 @@ export class ComparisonPanel implements Disposable {
     private readonly chosen: ChosenTokenizers,
     private readonly actions: ComparisonActions,
   ) {
-    const webviews = Uri.joinPath(extensionUri, "dist", "webviews");
-    const { webview } = panel;
-    panel.title = l10n.t("Compare Tokenizers");
-    panel.iconPath = {
-      light: Uri.joinPath(extensionUri, "images", "panel-light.svg"),
-      dark: Uri.joinPath(extensionUri, "images", "panel-dark.svg"),
-    };
-    webview.options = { enableScripts: true, localResourceRoots: [webviews] };
     this.#disposables.push(
-      webview.onDidReceiveMessage((message: unknown) => void this.#receive(message)),
-      panel.onDidChangeViewState(() => {
-        // A hidden page is thrown away by the editor; its successor says that it is ready.
-        if (!panel.visible) this.#ready = false;
-      }),
       chosen.onDidChange(() => {
         this.#sendTokenizers();
         void this.compareText(true);
       }),
+      showPage(panel, {
+        extensionUri,
+        name: "comparison",
+        title: l10n.t("Compare Tokenizers"),
+        schema: async () =>
+          (await import("../../../language-server/src/panel-messages")).comparisonPanelOutputSchema,
+        receive: (message) => this.#handle(message),
+        onHidden: () => {
+          this.#ready = false;
+        },
+      }),
     );
-    webview.html = panelHtml({
-      script: webview.asWebviewUri(Uri.joinPath(webviews, "comparison.js")).toString(),
-      style: webview.asWebviewUri(Uri.joinPath(webviews, "comparison.css")).toString(),
-      cspSource: webview.cspSource,
-      nonce: randomBytes(16).toString("base64url"),
-      title: panel.title,
-      locale: env.language,
-      messages: stringsOf(l10n.bundle),
-    });
-  }
-
-  async #receive(message: unknown): Promise<void> {
-    const { comparisonPanelOutputSchema } = await import("../../../language-server/src/panel-messages");
-    const parsed = comparisonPanelOutputSchema.safeParse(message);
-    if (!parsed.success) return;
-    try {
-      await this.#handle(parsed.data);
-    } catch (error) {
-      void window.showErrorMessage(messageOf(error));
-    }
   }
 
   async #handle(message: ComparisonPanelOutput): Promise<void> {
@@ -260,16 +230,12 @@ export class ComparisonPanel implements Disposable {
   async #saveCsv(table: "figures" | "characters"): Promise<void> {
     const compared = this.#compared;
     if (compared === undefined) return;
-    const target = await window.showSaveDialog({
-      defaultUri: Uri.joinPath(
-        workspace.workspaceFolders?.[0]?.uri ?? Uri.file("/"),
-        table === "figures" ? "tokenizers.csv" : "characters.csv",
-      ),
+    await saveFile({
+      name: table === "figures" ? "tokenizers.csv" : "characters.csv",
+      folder: Uri.file("/"),
       filters: { CSV: ["csv"] },
+      content: Buffer.from(compared.csv[table]),
     });
-    if (target === undefined) return;
-    await workspace.fs.writeFile(target, Buffer.from(compared.csv[table]));
-    window.setStatusBarMessage(l10n.t("Saved {0}", basename(target.path)), 3000);
   }
 
   dispose(): void {

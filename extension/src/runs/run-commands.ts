@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { env, l10n, Uri, window, workspace } from "vscode";
+import { env, l10n, window } from "vscode";
 import { type RunSummary, stopRunRequest } from "../../../language-server/src/protocol";
 import type { Formats } from "../format";
 import { messageOf, type ServerConnection } from "../language-client";
-import { isRefusal, openFile, showRefusal } from "../reveal";
+import { isFile, isRefusal, openFile, showRefusal } from "../reveal";
 import type { RunList } from "./run-list";
 import { runDescription } from "./run-text";
 
@@ -78,14 +78,8 @@ export class RunCommands {
   /** The config in the workspace, else the copy that the run keeps. */
   async openConfig(run: string): Promise<void> {
     const config = this.list.get(run)?.config;
-    const exists =
-      config !== undefined &&
-      (await workspace.fs.stat(Uri.file(config)).then(
-        () => true,
-        () => false,
-      ));
     await openFile(
-      exists ? config : join(run, "config.ziptie.yaml"),
+      config !== undefined && (await isFile(config)) ? config : join(run, "config.ziptie.yaml"),
       l10n.t("The config of this run is not there any more."),
     );
   }

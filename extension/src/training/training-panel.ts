@@ -1,14 +1,14 @@
-import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
-import { type Disposable, env, l10n, Uri, type WebviewPanel, window, workspace } from "vscode";
+import { type Disposable, env, l10n, Uri, type WebviewPanel, window } from "vscode";
 import type {
   RunSummary,
   TrainingPanelInput,
   TrainingPanelOutput,
 } from "../../../language-server/src/protocol";
 import { messageOf } from "../language-client";
-import { panelHtml, stringsOf } from "../panel-html";
+import { showPage } from "../panel-page";
 import type { RunList } from "../runs/run-list";
+import { saveFile } from "../save-file";
 import { emptySeries, lengthsOf, pointsSince, type SeriesLengths } from "./run-series";
 import type { WatchedRuns } from "./watched-runs";
 
@@ -52,22 +52,7 @@ export class TrainingPanel implements Disposable {
     private readonly watched: WatchedRuns,
     private readonly actions: PanelActions,
   ) {
-    const webviews = Uri.joinPath(extensionUri, "dist", "webviews");
-    panel.title = basename(primary);
-    panel.iconPath = {
-      light: Uri.joinPath(extensionUri, "images", "panel-light.svg"),
-      dark: Uri.joinPath(extensionUri, "images", "panel-dark.svg"),
-    };
-    panel.webview.options = { enableScripts: true, localResourceRoots: [webviews] };
-    const { webview } = panel;
     this.#disposables.push(
-      webview.onDidReceiveMessage((message: unknown) => void this.#receive(message)),
-      panel.onDidChangeViewState(() => {
-        // A hidden page is thrown away by the editor; its successor says that it is ready.
-        if (panel.visible) return;
-        this.#snapshot++;
-        this.#sent.clear();
-      }),
       watched.onDidChange(({ run, rewound }) => {
         if (!this.#sent.has(run)) return;
         if (rewound) void this.#sendSnapshot();
@@ -76,27 +61,19 @@ export class TrainingPanel implements Disposable {
       list.onDidChange(() => {
         if (this.#sent.size > 0) this.#schedule();
       }),
+      showPage(panel, {
+        extensionUri,
+        name: "training",
+        title: basename(primary),
+        schema: async () =>
+          (await import("../../../language-server/src/panel-messages")).trainingPanelOutputSchema,
+        receive: (message) => this.#handle(message),
+        onHidden: () => {
+          this.#snapshot++;
+          this.#sent.clear();
+        },
+      }),
     );
-    webview.html = panelHtml({
-      script: webview.asWebviewUri(Uri.joinPath(webviews, "training.js")).toString(),
-      style: webview.asWebviewUri(Uri.joinPath(webviews, "training.css")).toString(),
-      cspSource: webview.cspSource,
-      nonce: randomBytes(16).toString("base64url"),
-      title: panel.title,
-      locale: env.language,
-      messages: stringsOf(l10n.bundle),
-    });
-  }
-
-  async #receive(message: unknown): Promise<void> {
-    const { trainingPanelOutputSchema } = await import("../../../language-server/src/panel-messages");
-    const parsed = trainingPanelOutputSchema.safeParse(message);
-    if (!parsed.success) return;
-    try {
-      await this.#handle(parsed.data);
-    } catch (error) {
-      void window.showErrorMessage(messageOf(error));
-    }
   }
 
   async #handle(message: TrainingPanelOutput): Promise<void> {
@@ -126,15 +103,13 @@ export class TrainingPanel implements Disposable {
     }
   }
 
-  async #save({ name, format, base64 }: Extract<TrainingPanelOutput, { type: "save" }>): Promise<void> {
-    const folder = workspace.workspaceFolders?.[0]?.uri ?? Uri.file(join(this.primary, ".."));
-    const target = await window.showSaveDialog({
-      defaultUri: Uri.joinPath(folder, basename(name)),
+  #save({ name, format, base64 }: Extract<TrainingPanelOutput, { type: "save" }>): Promise<void> {
+    return saveFile({
+      name: basename(name),
+      folder: Uri.file(join(this.primary, "..")),
       filters: format === "png" ? { [l10n.t("PNG image")]: ["png"] } : { CSV: ["csv"] },
+      content: Buffer.from(base64, "base64"),
     });
-    if (target === undefined) return;
-    await workspace.fs.writeFile(target, Buffer.from(base64, "base64"));
-    window.setStatusBarMessage(l10n.t("Saved {0}", basename(target.path)), 3000);
   }
 
   #post(message: TrainingPanelInput): void {
