@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { locateEngine } from "../training/engine";
 import { type ExportDtype, exportDtypes, exportModel, mergeSource } from "../training/export";
-import { ProgressLine } from "./progress-line";
+import { interruptible } from "./interruptible";
 import { answer, type FormatOption, findRun, formatOption, printJson, shown } from "./run-output";
 
 interface ExportOptions extends FormatOption {
@@ -34,26 +34,13 @@ async function exportMerged(named: string, { output, dtype, format }: ExportOpti
   const source = await mergeSource(await findRun(named));
   const engine = await locateEngine();
   const target = output === undefined ? source.output : resolve(output);
-  const line = new ProgressLine();
-  const controller = new AbortController();
-  const cancel = () => controller.abort();
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.on(signal, cancel);
-  try {
-    await exportModel(source, { output: target, dtype: dtype ?? null }, engine, {
-      report: ({ message, fraction }) => line.update(`${message}  ${Math.round(100 * fraction)} %`),
-      signal: controller.signal,
-    });
-  } catch (error) {
-    if (!controller.signal.aborted) throw error;
-    line.note("Cancelled; nothing was written.");
-    process.exitCode = 1;
-    return;
-  } finally {
-    line.clear();
-    for (const signal of signals) process.off(signal, cancel);
-  }
+  const options = { output: target, dtype: dtype ?? null };
+  const exported = await interruptible("Cancelled; nothing was written.", async (hooks) => {
+    await exportModel(source, options, engine, hooks);
+    return target;
+  });
+  if (exported === undefined) return;
   const { model, adapter } = source;
-  if (format === "json") printJson({ output: target, model, adapter, dtype: dtype ?? null });
+  if (format === "json") printJson({ model, adapter, ...options });
   else process.stdout.write(`${shown(target)}: ${shown(adapter)} merged into ${shown(model)}\n`);
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { PlanSummary } from "../protocol";
 import { performJob } from "../training/training-job";
-import { ProgressLine } from "./progress-line";
+import { interruptible } from "./interruptible";
 import { answer, type FormatOption, formatOption, printJson, readConfigText, shown } from "./run-output";
 
 export function registerPlan(program: Command): void {
@@ -16,22 +16,11 @@ export function registerPlan(program: Command): void {
 }
 
 async function plan(path: string, format: FormatOption["format"]): Promise<void> {
-  const line = new ProgressLine();
   const config = await readConfigText(path);
-  try {
-    const summary = await performJob(
-      { task: "plan", config },
-      {
-        report: ({ message, fraction }) => line.update(`${message}  ${Math.round(100 * fraction)} %`),
-        signal: new AbortController().signal,
-      },
-    );
-    line.clear();
-    if (format === "json") printJson(summary);
-    else process.stdout.write(inText(summary));
-  } finally {
-    line.clear();
-  }
+  const summary = await interruptible("Cancelled.", (hooks) => performJob({ task: "plan", config }, hooks));
+  if (summary === undefined) return;
+  if (format === "json") printJson(summary);
+  else process.stdout.write(inText(summary));
 }
 
 function inText(plan: PlanSummary): string {

@@ -1,3 +1,4 @@
+import type { AdaptedModule, SavedModule } from "./modules";
 /**
  * What a training config means, every default resolved and every path absolute. Names are those of the config (HF, TRL,
  * PEFT). What needs the data or the model itself (rows, steps, hashes, the run's directory) is added by `training/`.
@@ -85,18 +86,6 @@ export interface TrainingPlan {
   /** Absolute; the run directory is made inside. */
   readonly output_dir: string;
 }
-
-type AdaptedModule =
-  | "q_proj"
-  | "k_proj"
-  | "v_proj"
-  | "o_proj"
-  | "gate_proj"
-  | "up_proj"
-  | "down_proj"
-  | "embed_tokens"
-  | "lm_head";
-type SavedModule = "embed_tokens" | "lm_head" | "norm";
 
 export type ModelSource =
   /** An HF directory. */

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import {
   type CancellationToken,
   type Diagnostic,
+  LSPErrorCodes,
   type MessageConnection,
   type Range,
   ResponseError,
@@ -39,8 +40,6 @@ import {
   rowTokensRequest,
 } from "./analysis-protocol";
 import { toComparedToken } from "./comparison/compared-token";
-
-const requestCancelled = -32800;
 
 /** Why a row cannot be shown as tokens, for a person. */
 class NoTokens extends Error {
@@ -168,7 +167,7 @@ export function serveAnalysis(connection: MessageConnection): void {
 }
 
 function stopIfCancelled(token: CancellationToken): void {
-  if (token.isCancellationRequested) throw new ResponseError(requestCancelled, "Cancelled.");
+  if (token.isCancellationRequested) throw new ResponseError(LSPErrorCodes.RequestCancelled, "Cancelled.");
 }
 
 async function refusing<T>(answer: () => Promise<T>): Promise<T | { refused: string }> {

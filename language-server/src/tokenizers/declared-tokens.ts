@@ -1,7 +1,6 @@
 /** Tokens that stand in configuration files beside the vocabulary. */
+import { asObject, type JsonObject } from "./json-object";
 import type { AddedTokenEntry } from "./vocabulary-facts";
-
-type JsonObject = { readonly [key: string]: unknown };
 
 /** The flags of an added token, as in `added_tokens` and in `added_tokens_decoder`. */
 export function addedTokenFlags(entry: JsonObject): Omit<AddedTokenEntry, "id" | "content"> {
@@ -21,8 +20,4 @@ export function declaredTokens(config: JsonObject): AddedTokenEntry[] {
     .filter(({ id, entry }) => Number.isInteger(id) && id >= 0 && typeof entry.content === "string")
     .sort((left, right) => left.id - right.id)
     .map(({ id, entry }) => ({ id, content: entry.content as string, ...addedTokenFlags(entry) }));
-}
-
-function asObject(value: unknown): JsonObject {
-  return typeof value === "object" && value !== null ? (value as JsonObject) : {};
 }

@@ -1,14 +1,14 @@
 /** A `tokenizer.json` as Hugging Face's library loads it, with what stands beside it. */
+
 import { AddedToken, Tokenizer as NativeTokenizer } from "tokenizers";
 import { declaredTokens } from "./declared-tokens";
 import type { Encoder } from "./encoder";
+import type { JsonObject } from "./json-object";
 import { NativeEncoder } from "./native-encoder";
 import { TokenizerError } from "./tokenizer-error";
 import { readText } from "./tokenizer-files";
 import { parseTokenizerJson, type TokenizerJson } from "./tokenizer-json";
 import type { VocabularyFacts } from "./vocabulary-facts";
-
-type JsonObject = Record<string, unknown>;
 
 /**
  * @param config `tokenizer_config.json`, read from `configPath`

@@ -1,5 +1,7 @@
 /** Where a long text may be cut so that its parts have the tokens that the whole has. */
+
 import { CharacterPairs } from "./character-pairs";
+import { asObject, type JsonObject } from "./json-object";
 import type { AddedTokenEntry } from "./vocabulary-facts";
 
 export interface Stretch {
@@ -143,10 +145,4 @@ function mergesBytes(merge: unknown): boolean {
 /** `<0x00>` … `<0xFF>` */
 export function isByteToken(token: unknown): boolean {
   return typeof token === "string" && token.length === 6 && /^<0x[\dA-F]{2}>$/.test(token);
-}
-
-type JsonObject = { readonly [key: string]: unknown };
-
-function asObject(value: unknown): JsonObject {
-  return typeof value === "object" && value !== null ? (value as JsonObject) : {};
 }

@@ -2,9 +2,11 @@
  * Reads `tokenizer.json` as far as Ziptie needs to know it, and refuses what would make the native library abort the
  * whole process instead of throwing.
  */
+
 import { type ParseError, parse as parseTolerantly } from "jsonc-parser";
 import { checkPrecompiledCharsmap } from "./charsmap";
 import { addedTokenFlags } from "./declared-tokens";
+import type { JsonObject } from "./json-object";
 import { type CutRules, cutRulesOf } from "./long-text";
 import { TokenizerError } from "./tokenizer-error";
 import type { AddedTokenEntry, VocabularyFacts } from "./vocabulary-facts";
@@ -18,8 +20,6 @@ export interface TokenizerJson extends VocabularyFacts {
 
 /** Sequences of sequences; the library refuses JSON of 128 levels. */
 const MAX_DEPTH = 64;
-
-type JsonObject = { readonly [key: string]: unknown };
 
 function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);

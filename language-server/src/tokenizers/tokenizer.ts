@@ -1,10 +1,12 @@
 /** A tokenizer, loaded from its files and kept while they stay as they are. */
+
 import { extname } from "node:path";
 import { chatTemplatesOf, type NamedTemplate } from "../templates/chat-template";
 import { bytesInAlphabet, isPartOfCharacter } from "./byte-alphabet";
 import { declaredTokens } from "./declared-tokens";
 import { Encoded } from "./encoded";
 import type { EncodeOptions, Encoder, TokenSequence } from "./encoder";
+import { asObject } from "./json-object";
 import { loadTokenizerJson } from "./load-tokenizer-json";
 import { loadSentencePiece } from "./sentencepiece/load-sentencepiece";
 import { readSpecialTokens, type SpecialTokens } from "./special-tokens";
@@ -198,10 +200,6 @@ async function loadEncoder(files: TokenizerFiles, config: Record<string, unknown
     return loadTiktoken(readRanks(bytes.toString("latin1"), path), path, declared);
   }
   return loadSentencePiece(bytes, path, config, declared);
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 /** A model's `config.json` only helps to find BOS and EOS; whoever needs more of it says what is wrong with it. */

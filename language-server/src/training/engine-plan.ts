@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { adaptedModules, savedModules } from "../configs/modules";
 
 /**
  * `plan.json`, version 1: everything the engine needs to know about a run. Every default is resolved and every path is
@@ -58,17 +59,15 @@ const vocabularySchema = z
   })
   .refine(({ initialization, map }) => (initialization === "zip-tie") === (map !== null), { path: ["map"] });
 
-const linearModules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] as const;
-
 const adapterSchema = z.strictObject({
   r: count.max(16384),
   alpha: z.number().positive(),
   dropout: belowOne,
   use_rslora: z.boolean(),
   /** `all-linear` is already expanded. */
-  target_modules: z.array(z.enum([...linearModules, "embed_tokens", "lm_head"])).min(1),
+  target_modules: z.array(z.enum(adaptedModules)).min(1),
   /** Trained whole beside the adapter; `norm` is every norm. */
-  modules_to_save: z.array(z.enum(["embed_tokens", "lm_head", "norm"])),
+  modules_to_save: z.array(z.enum(savedModules)),
 });
 
 export const enginePlanSchema = z.strictObject({

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { diskFiles } from "../configs/config-files";
+import { linearModules } from "../configs/modules";
 import { readConfig } from "../configs/read-config";
 import { resolveTrainingPlan } from "../configs/resolve-plan";
 import { chatTemplateOf } from "../configs/sources";
@@ -10,7 +11,7 @@ import { TokenizerError } from "../tokenizers/tokenizer-error";
 import type { EnginePlan } from "./engine-plan";
 import { readModelFiles, type StoredDtype, tokenizerFiles } from "./model-files";
 import { newestModelOf } from "./model-source";
-import { allLinear, type ModelShape } from "./parameters";
+import type { ModelShape } from "./parameters";
 import { Refused } from "./refused";
 
 /** What a plan names, found and loaded: everything but the data. */
@@ -118,7 +119,7 @@ function engineAdapter(adapter: NonNullable<TrainingPlan["adapter"]>): EnginePla
   const targets = adapter.target_modules;
   return {
     ...adapter,
-    target_modules: targets === "all-linear" ? [...allLinear] : [...targets],
+    target_modules: targets === "all-linear" ? [...linearModules] : [...targets],
     modules_to_save: [...adapter.modules_to_save],
   };
 }

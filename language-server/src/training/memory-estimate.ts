@@ -5,7 +5,7 @@ import {
   baseParameters,
   elements,
   isSaved,
-  linearModules,
+  linearLayers,
   type ModelShape,
   type ParameterShape,
   trainedParameters,
@@ -144,7 +144,7 @@ function scratchElements(shape: ModelShape, mode: TrainingMode, batch: BatchShap
     const part = partEdge(out) * partEdge(width);
     return part + adapted * r * (width + 2 * tokens) + (adapted > 0 ? out * r : 0);
   };
-  const sizes = linearModules(shape);
+  const sizes = linearLayers(shape);
   const fused = [["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"]];
   const shared = fused.map((names) => {
     const modules = sizes.filter(({ module }) => names.includes(module));

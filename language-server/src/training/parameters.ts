@@ -28,7 +28,7 @@ export interface ParameterShape {
   shape: number[];
 }
 
-interface LinearModule {
+interface LinearLayer {
   block: "self_attn" | "mlp";
   module: string;
   /** [out, in] */
@@ -37,7 +37,7 @@ interface LinearModule {
 }
 
 /** The linear layers of a decoder layer, in HF's order. */
-export function linearModules(shape: ModelShape): LinearModule[] {
+export function linearLayers(shape: ModelShape): LinearLayer[] {
   const queries = shape.num_attention_heads * shape.head_dim;
   const keys = shape.num_key_value_heads * shape.head_dim;
   const { hidden_size: hidden, intermediate_size: inner, attention_bias: hasBias } = shape;
@@ -59,7 +59,7 @@ export function baseParameters(shape: ModelShape): ParameterShape[] {
   const parameters: ParameterShape[] = [{ name: "model.embed_tokens.weight", shape: [vocabulary, hidden] }];
   for (let layer = 0; layer < shape.num_hidden_layers; layer++) {
     const prefix = `model.layers.${layer}`;
-    for (const { block, module, size, hasBias } of linearModules(shape)) {
+    for (const { block, module, size, hasBias } of linearLayers(shape)) {
       parameters.push({ name: `${prefix}.${block}.${module}.weight`, shape: size });
       if (hasBias) parameters.push({ name: `${prefix}.${block}.${module}.bias`, shape: [size[0]] });
     }
@@ -70,17 +70,6 @@ export function baseParameters(shape: ModelShape): ParameterShape[] {
   if (!shape.tie_word_embeddings) parameters.push({ name: "lm_head.weight", shape: [vocabulary, hidden] });
   return parameters;
 }
-
-/** PEFT's "all-linear": every linear layer but the head. */
-export const allLinear = [
-  "q_proj",
-  "k_proj",
-  "v_proj",
-  "o_proj",
-  "gate_proj",
-  "up_proj",
-  "down_proj",
-] as const;
 
 const ends = ["embed_tokens", "lm_head"];
 
@@ -103,7 +92,7 @@ export function adapterParameters(shape: ModelShape, { r, target_modules }: Adap
     parameters.push({ name: `${prefix}.model.embed_tokens.lora_embedding_B`, shape: [hidden, r] });
   }
   for (let layer = 0; layer < shape.num_hidden_layers; layer++) {
-    for (const { block, module, size } of linearModules(shape)) {
+    for (const { block, module, size } of linearLayers(shape)) {
       if (!target_modules.includes(module)) continue;
       const name = `${prefix}.model.layers.${layer}.${block}.${module}`;
       parameters.push({ name: `${name}.lora_A.weight`, shape: [r, size[1]] });

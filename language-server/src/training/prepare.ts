@@ -10,11 +10,12 @@ import { loadInputs, type TrainingInputs } from "./inputs";
 import { thisMachine } from "./machine";
 import { draftPlan, summarisePlan } from "./plan-summary";
 import { type Reporter, throttled } from "./progress";
-import { hasCode, Refused, RunningAlready } from "./refused";
+import { RunningAlready } from "./refused";
 import { createRunDirectory, runFiles, runNumber } from "./run-directory";
 import { type NamedFile, recordSources, stampsOf } from "./run-sources";
 import { RunsRegistry } from "./runs";
 import { ShardWriter, type WrittenShard, writeAside } from "./shards";
+import { unwritable } from "./unwritable";
 
 export interface PreparationHooks {
   report: Reporter;
@@ -72,7 +73,7 @@ export async function prepareRun(
     return { run, warnings };
   } catch (error) {
     if (run !== undefined) await rm(run, { recursive: true, force: true });
-    throw plainly(error, plan);
+    throw unwritable(error, plan.output_dir);
   }
 }
 
@@ -165,22 +166,4 @@ function namedFiles(plan: TrainingPlan, inputs: TrainingInputs): NamedFile[] {
       inputs.modelFiles.filter((path) => path === map),
     ),
   ];
-}
-
-/** What the disk says, in words that help. */
-function plainly(error: unknown, plan: TrainingPlan): unknown {
-  if (hasCode(error, "ENOSPC", "EDQUOT")) {
-    return new Refused(
-      `The disk is full: the run's data does not fit below ${plan.output_dir}. Free some space or set output_dir.`,
-    );
-  }
-  if (hasCode(error, "EEXIST", "ENOTDIR")) {
-    return new Refused(
-      `output_dir is ${plan.output_dir}, but that, or a part of it, is a file. Name a folder.`,
-    );
-  }
-  if (hasCode(error, "EACCES", "EPERM", "EROFS")) {
-    return new Refused(`The run cannot be written below ${plan.output_dir}: ${(error as Error).message}`);
-  }
-  return error;
 }

@@ -1,15 +1,6 @@
 import { z } from "zod";
+import { adaptedModules, savedModules } from "../modules";
 import { key, optional, trlModel } from "./key";
-
-export const linearModules = [
-  "q_proj",
-  "k_proj",
-  "v_proj",
-  "o_proj",
-  "gate_proj",
-  "up_proj",
-  "down_proj",
-] as const;
 
 function eachOnce<T extends z.ZodType>(name: T) {
   return z.array(name).refine((names) => new Set(names).size === names.length, {
@@ -33,7 +24,7 @@ export const adapterKeys = {
     says: "Dropout on the input of the LoRA matrices.",
   }),
   lora_target_modules: key(
-    z.union([z.enum(["all-linear"]), eachOnce(z.enum([...linearModules, "embed_tokens", "lm_head"])).min(1)]),
+    z.union([z.enum(["all-linear"]), eachOnce(z.enum(adaptedModules)).min(1)]),
     "all-linear",
     {
       source: trlModel,
@@ -41,7 +32,7 @@ export const adapterKeys = {
       default: "TRL leaves the choice to PEFT",
     },
   ),
-  lora_modules_to_save: optional(eachOnce(z.enum(["embed_tokens", "lm_head", "norm"])), {
+  lora_modules_to_save: optional(eachOnce(z.enum(savedModules)), {
     source: trlModel,
     says: "Modules trained whole beside the adapter and saved with it: `embed_tokens`, `lm_head`, `norm` (every norm).",
     default: "none",

@@ -1,4 +1,9 @@
-import { type CancellationToken, type MessageConnection, ResponseError } from "vscode-languageserver";
+import {
+  type CancellationToken,
+  LSPErrorCodes,
+  type MessageConnection,
+  ResponseError,
+} from "vscode-languageserver";
 import type { CorpusProgress, TextTokens, TokenizerChoice, TokensAt } from "../../protocol";
 import { CorpusError } from "../../tokenizers/corpus";
 import type { TokenizedText } from "../../tokenizers/text-comparison";
@@ -20,7 +25,6 @@ import { isLine } from "./span-members";
 import { zipTieNeighbours } from "./zip-tie-neighbours";
 import { zipTieParts } from "./zip-tie-parts";
 
-const requestCancelled = -32800;
 /** How soon a request that waits for native code notices that it was cancelled, in milliseconds. */
 const cancellationInterval = 50;
 /** Texts that are kept with their tokens. */
@@ -179,7 +183,8 @@ async function refusing<T>(answer: () => Promise<T>): Promise<T | { refused: str
     return await answer();
   } catch (error) {
     if (error instanceof TokenizerError || error instanceof CorpusError) return { refused: error.message };
-    if ((error as Error).name === "AbortError") throw new ResponseError(requestCancelled, "Cancelled.");
+    if ((error as Error).name === "AbortError")
+      throw new ResponseError(LSPErrorCodes.RequestCancelled, "Cancelled.");
     throw error;
   }
 }

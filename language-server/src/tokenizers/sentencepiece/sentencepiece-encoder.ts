@@ -65,7 +65,7 @@ export class SentencePieceEncoder implements Encoder {
   }
 
   async encode(given: string, options: EncodeOptions): Promise<TokenSequence> {
-    const text = given.replace(loneSurrogate, "\ufffd");
+    const text = given.toWellFormed();
     const sequence = new GrowingSequence();
     const { before, after, prefixAfterSpecial } = this.#options;
     if (options.addSpecialTokens) for (const id of before) sequence.push(id, 0, 0);
@@ -117,5 +117,3 @@ export class SentencePieceEncoder implements Encoder {
     }
   }
 }
-
-const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;

@@ -63,7 +63,7 @@ export class TiktokenEncoder implements Encoder {
   }
 
   async encode(given: string, options: EncodeOptions): Promise<TokenSequence> {
-    const text = given.replace(loneSurrogate, "\ufffd");
+    const text = given.toWellFormed();
     const composed = this.#encoding.nfc ? compose(text) : undefined;
     const read = composed?.text ?? text;
     const runs: Run[] = [];
@@ -152,5 +152,3 @@ export class TiktokenEncoder implements Encoder {
     return Uint32Array.from(spans);
   }
 }
-
-const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;

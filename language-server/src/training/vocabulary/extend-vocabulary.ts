@@ -21,6 +21,7 @@ import type { PreparationHooks } from "../prepare";
 import { throttled } from "../progress";
 import { hasCode, Refused } from "../refused";
 import { createRunDirectory, releaseStartLock, runFiles } from "../run-directory";
+import { unwritable } from "../unwritable";
 import { corpusFiles } from "./corpus-files";
 import { reportInMarkdown, type VocabularyReport, vocabularyReport } from "./report";
 import { checkedTexts, measuredTexts } from "./texts";
@@ -200,15 +201,5 @@ function warningsOf({ dropped, corpus }: VocabularyReport): string[] {
 
 function plainly(error: unknown, plan: VocabularyPlan): unknown {
   if (error instanceof TokenizerError || error instanceof CorpusError) return new Refused(error.message);
-  if (hasCode(error, "ENOSPC", "EDQUOT"))
-    return new Refused(
-      `The disk is full: the run does not fit below ${plan.output_dir}. Free some space or set output_dir.`,
-    );
-  if (hasCode(error, "EEXIST", "ENOTDIR"))
-    return new Refused(
-      `output_dir is ${plan.output_dir}, but that, or a part of it, is a file. Name a folder.`,
-    );
-  if (hasCode(error, "EACCES", "EPERM", "EROFS"))
-    return new Refused(`The run cannot be written below ${plan.output_dir}: ${(error as Error).message}`);
-  return error;
+  return unwritable(error, plan.output_dir);
 }
