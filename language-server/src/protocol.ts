@@ -89,12 +89,14 @@ export interface FoundTokenizer extends TokenizerChoice {
   origin: "config" | "setting" | "file" | "package";
 }
 
-/** Asks what tokenizers there are: named by these configs, in these files, and in the workspace's npm packages. */
+/** Asks what tokenizers there are, and what to call them. */
 export interface FindTokenizersParams {
   /** Absolute paths of training configs. */
   configs: string[];
   /** Absolute paths of tokenizers' files. */
   files: string[];
+  /** Whether the settings and the workspace's npm packages are looked through, too. */
+  elsewhere: boolean;
 }
 
 export const findTokenizersRequest = request<FindTokenizersParams, FoundTokenizer[]>("ziptie/findTokenizers");

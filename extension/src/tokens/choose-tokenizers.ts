@@ -12,7 +12,7 @@ import {
   findTokenizersRequest,
   type TokenizerChoice,
 } from "../../../language-server/src/protocol";
-import type { ServerConnection } from "../language-client";
+import { messageOf, type ServerConnection } from "../language-client";
 import { configFiles, notOurs } from "../training/configs";
 import type { ChosenTokenizers } from "./chosen-tokenizers";
 
@@ -106,7 +106,10 @@ export async function chooseTokenizers(server: ServerConnection, chosen: ChosenT
     browsing = true;
     const selected = selection();
     pick.ignoreFocusOut = true;
-    const browsed = await browse();
+    const browsed = await browse(server).catch((error: unknown) => {
+      void window.showErrorMessage(messageOf(error));
+      return [];
+    });
     added = [...added, ...browsed.filter(({ path }) => added.every((each) => each.path !== path))];
     show([...selected, ...browsed]);
     pick.ignoreFocusOut = false;
@@ -143,22 +146,18 @@ async function findTokenizers(
   if (token.isCancellationRequested) return [];
   const paths = (uris: typeof files) =>
     uris.filter(({ scheme }) => scheme === "file").map(({ fsPath }) => fsPath);
-  return server.request(findTokenizersRequest, { configs: paths(configs), files: paths(files) }, token);
+  const params = { configs: paths(configs), files: paths(files), elsewhere: true };
+  return server.request(findTokenizersRequest, params, token);
 }
 
-async function browse(): Promise<TokenizerChoice[]> {
+async function browse(server: ServerConnection): Promise<TokenizerChoice[]> {
   const uris = await window.showOpenDialog({
     title: l10n.t("Choose Tokenizers to Compare"),
     canSelectMany: true,
     filters: { [l10n.t("Tokenizers")]: ["json", "model", "tiktoken", "cjs"] },
   });
-  return (uris ?? []).map(({ fsPath }) => ({ name: nameOf(fsPath), path: fsPath }));
-}
-
-/** The folder's name for `tokenizer.json` and `tokenizer.model`, else the file's own. */
-function nameOf(path: string): string {
-  const [name = path, folder] = path.split(/[\\/]/).reverse();
-  return /^tokenizer\.(json|model)$/.test(name)
-    ? (folder ?? name)
-    : name.replace(/([-_.]?tokenizer)?\.\w+$/, "");
+  if (uris === undefined) return [];
+  const files = uris.map(({ fsPath }) => fsPath);
+  const found = await server.request(findTokenizersRequest, { configs: [], files, elsewhere: false });
+  return found.map(({ name, path }) => ({ name, path }));
 }

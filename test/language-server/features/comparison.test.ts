@@ -402,6 +402,7 @@ test("tokenizers are found in configs, files, the setting and packages, each onc
   const found = await session.request(findTokenizersRequest, {
     configs: [join(folder, "sft.ziptie.yaml")],
     files: [join(folder, "models", "own", "tokenizer.json"), join(folder, "llama2-tokenizer.json")],
+    elsewhere: true,
   });
   const origins = found.map(({ name, origin }) => `${origin} ${name}`).sort();
   expect(origins).toEqual([
@@ -411,6 +412,10 @@ test("tokenizers are found in configs, files, the setting and packages, each onc
     "package plain",
     "setting other/own",
   ]);
+  const file = join(folder, "models", "own", "tokenizer.json");
+  expect(
+    await session.request(findTokenizersRequest, { configs: [], files: [file], elsewhere: false }),
+  ).toEqual([{ name: "own", path: file, origin: "file" }]);
 });
 
 const row = JSON.stringify({ prompt: "臺灣的貓", completion: "the cat" });

@@ -18,7 +18,7 @@ export function register(context: ServerContext): void {
   context.connection.onRequest(
     findTokenizersRequest.method,
     async (
-      { configs, files }: FindTokenizersParams,
+      { configs, files, elsewhere }: FindTokenizersParams,
       token: CancellationToken,
     ): Promise<FoundTokenizer[] | ResponseError> => {
       await context.ready;
@@ -26,9 +26,9 @@ export function register(context: ServerContext): void {
       const { tokenizer } = context.settings();
       const candidates: Candidate[] = [
         ...configs.flatMap((config) => ofConfig(config, context)),
-        ...(tokenizer === "" ? [] : folders.map((folder) => fromSetting(folder, tokenizer))),
+        ...(elsewhere && tokenizer !== "" ? folders.map((folder) => fromSetting(folder, tokenizer)) : []),
         ...files.map((path) => ({ path, origin: "file" as const })),
-        ...(await Promise.all(folders.map((folder) => inPackages(folder, token)))).flat(),
+        ...(elsewhere ? (await Promise.all(folders.map((folder) => inPackages(folder, token)))).flat() : []),
       ];
       const found = await usable(candidates, token);
       return token.isCancellationRequested
@@ -125,7 +125,7 @@ function withNames(candidates: readonly Candidate[], folders: readonly string[])
 }
 
 /** `llama2` for `models/llama2/tokenizer.json`, `llama2/` and `llama2-tokenizer.json`. */
-export function shortName(path: string): TokenizerChoice["name"] {
+function shortName(path: string): TokenizerChoice["name"] {
   const name = basename(path);
   const isGeneric = /^tokenizer\.(json|model)$/i.test(name);
   if (isGeneric) return shortName(dirname(path));
