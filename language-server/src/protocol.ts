@@ -393,6 +393,76 @@ export interface RunHistory {
   events: RunEvent[];
 }
 
+// ── Generating ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One prompt, or a file of them: JSONL, JSON, or text with a prompt on each line. */
+export type PromptSource = { text: string } | { path: string };
+
+/** HF `GenerationConfig`'s names and meaning. */
+export interface GenerationSettings {
+  max_new_tokens: number;
+  /** 0 always takes the likeliest token. */
+  temperature: number;
+  top_p: number;
+  seed: number;
+  /** Whether a model that has a chat template is asked by it; else prompts are texts to be continued. */
+  chat_template: boolean;
+  /** CPU threads; null for all. */
+  threads: number | null;
+}
+
+export type PromptMessages = { role: string; content: string }[];
+
+/** A line of `ziptie generate`. */
+export interface GeneratedAnswer {
+  id: string | number;
+  /** As it was given: a text, or the turns that were to be answered. */
+  prompt: string | PromptMessages;
+  answer: string;
+  /** Of the answer; the token that ended it is not counted. */
+  tokens: number;
+  finish: "stop" | "length";
+}
+
+/** In the order of the prompts: `begin`, then for each one `prompt`, `text` as it is written, and `answer`. */
+export type GenerationEvent =
+  /** `about` says for a person which model it is and how prompts are put to it. */
+  | { event: "begin"; prompts: number; about: string }
+  | { event: "prompt"; id: string | number; prompt: string | PromptMessages }
+  | { event: "text"; text: string }
+  | ({ event: "answer" } & GeneratedAnswer);
+
+export interface GenerationSummary {
+  answers: number;
+}
+
+/** Answers come as `GenerationEvent` under the name `job`; progress through `window/workDoneProgress`. */
+export interface GenerateParams {
+  /** Absolute: a run, a Hugging Face model directory, or a PEFT adapter directory. */
+  model: string;
+  prompts: PromptSource;
+  settings?: Partial<GenerationSettings>;
+  job: string;
+  workDoneToken?: string | number;
+}
+
+export const generateRequest = request<GenerateParams, GenerationSummary | Refusal>("ziptie/generate");
+/** Sent a few times a second at most, several events at once. */
+export const generatedNotification = notification<{ job: string; events: GenerationEvent[] }>(
+  "ziptie/generated",
+);
+
+/** Merges an adapter into its model. */
+export interface ExportParams {
+  /** Absolute: a run, or a PEFT adapter directory. */
+  run: string;
+  /** Absolute: the directory to write; may not exist. */
+  output: string;
+  workDoneToken?: string | number;
+}
+
+export const exportModelRequest = request<ExportParams, { output: string } | Refusal>("ziptie/exportModel");
+
 // ── The training panel's messages ────────────────────────────────────────────────────────────────────────────────
 
 /** Columns of one run's steps, for charts: equal length, ordered by step; null where a value is missing or not finite. */

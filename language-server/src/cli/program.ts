@@ -5,6 +5,7 @@ import { registerCheck } from "./check";
 import { registerEfficiency } from "./efficiency";
 import { registerExport } from "./export";
 import { registerExtendVocabulary } from "./extend-vocabulary";
+import { registerGenerate } from "./generate";
 import { registerPlan } from "./plan";
 import { registerResume } from "./resume";
 import { registerRuns } from "./runs";
@@ -30,7 +31,7 @@ function packageVersion(): string {
 /** Every command of `ziptie`. A command reports its own negative answer through `process.exitCode = 1`. */
 export function createProgram(): Command {
   const program = new Command("ziptie")
-    .description("Check datasets, templates and training configs; see tokens; train.")
+    .description("Check datasets, templates and training configs; see tokens; train; generate.")
     .version(packageVersion())
     .showHelpAfterError("(--help shows the usage)");
   for (const register of [
@@ -42,6 +43,7 @@ export function createProgram(): Command {
     registerTrain,
     registerResume,
     registerStop,
+    registerGenerate,
     registerExport,
     registerRuns,
     registerZipTie,

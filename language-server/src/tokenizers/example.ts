@@ -151,15 +151,11 @@ function prepareConversation(
   tokenizer: LoadedTokenizer,
   options: ExampleOptions,
 ): PreparedRow | TemplateRenderError {
-  const { bos, eos, unk, pad } = tokenizer.special;
   let rendered: Rendered;
   try {
     rendered = renderConversation(template, conversation, {
       ...options.rendering,
-      bos_token: bos?.text,
-      eos_token: eos?.text,
-      unk_token: unk?.text,
-      pad_token: pad?.text,
+      ...templateTokens(tokenizer),
     });
   } catch (error) {
     if (error instanceof TemplateRenderError) return error;
@@ -177,6 +173,11 @@ function prepareConversation(
         return content ? [{ content, ...span, contentStart }] : [];
       }),
   };
+}
+
+/** A tokenizer's special tokens as templates name them. */
+export function templateTokens({ special: { bos, eos, unk, pad } }: LoadedTokenizer): RenderOptions {
+  return { bos_token: bos?.text, eos_token: eos?.text, unk_token: unk?.text, pad_token: pad?.text };
 }
 
 function ends({ special, path }: LoadedTokenizer): { before: number[]; after: number[] } {

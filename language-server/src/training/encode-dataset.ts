@@ -86,7 +86,8 @@ async function* datasetRows(path: string, signal: AbortSignal): AsyncGenerator<D
   }
 }
 
-async function formatOf(path: string, signal: AbortSignal): Promise<DatasetFormat> {
+/** The format that most of the first rows have. @throws Refused when they have none; AbortError */
+export async function formatOf(path: string, signal: AbortSignal): Promise<DatasetFormat> {
   const nodes: JsonNode[] = [];
   for await (const { row } of datasetRows(path, signal)) {
     if (row.node !== undefined) nodes.push(row.node);

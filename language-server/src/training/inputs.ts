@@ -46,7 +46,7 @@ export async function loadInputs(plan: TrainingPlan): Promise<TrainingInputs> {
   return {
     tokenizer,
     tokenizerFiles: await tokenizerFiles(plan.tokenizer.path),
-    ...(await templateOf(plan)),
+    ...(await loadTemplateOf(plan)),
     model,
     modelFiles,
     shape,
@@ -140,7 +140,10 @@ async function referencedPlan(path: string): Promise<TrainingPlan> {
   return plan;
 }
 
-async function templateOf(plan: TrainingPlan): Promise<Pick<TrainingInputs, "template" | "templateFile">> {
+/** The chat template that a plan names; null for plain text. @throws Refused */
+export async function loadTemplateOf(
+  plan: TrainingPlan,
+): Promise<Pick<TrainingInputs, "template" | "templateFile">> {
   const source = plan.chat_template;
   if (source === null) return { template: null, templateFile: null };
   if (source.kind === "builtin") return { template: loadBuiltInTemplate(source.name), templateFile: null };

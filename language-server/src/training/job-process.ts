@@ -2,17 +2,17 @@ import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Refusal } from "../protocol";
-import type { PreparationHooks } from "./prepare";
+import type { GenerationEvent, Refusal } from "../protocol";
 import type { Progress } from "./progress";
 import { Refused, RunningAlready } from "./refused";
-import { performJob, type TrainingJob, type TrainingJobResult } from "./training-job";
+import { type JobHooks, performJob, type TrainingJob, type TrainingJobResult } from "./training-job";
 
 /** What the process that does a job says. */
 export type JobMessage =
   | { type: "ready" }
   | { type: "progress"; progress: Progress }
   | { type: "directory"; run: string | null }
+  | { type: "generated"; event: GenerationEvent }
   | { type: "done"; result: TrainingJobResult[keyof TrainingJobResult] }
   | { type: "refused"; refusal: Refusal }
   | { type: "already"; run: string }
@@ -34,7 +34,7 @@ const cancelMilliseconds = 5000;
  */
 export async function runJob<Job extends TrainingJob>(
   job: Job,
-  hooks: PreparationHooks,
+  hooks: JobHooks,
 ): Promise<TrainingJobResult[Job["task"]]> {
   const program = join(__dirname, "cli.js");
   if (!existsSync(program)) return performJob(job, hooks);
@@ -47,7 +47,7 @@ export async function runJob<Job extends TrainingJob>(
 function supervise(
   child: ChildProcess,
   job: TrainingJob,
-  hooks: PreparationHooks,
+  hooks: JobHooks,
 ): Promise<TrainingJobResult[keyof TrainingJobResult]> {
   return new Promise((fulfil, reject) => {
     let half: string | null = null;
@@ -83,6 +83,8 @@ function supervise(
           half = message.run;
           isLaunching = half === null;
           return hooks.onDirectory?.(half);
+        case "generated":
+          return hooks.onGenerated?.(message.event);
         case "done":
           return settle(() => fulfil(message.result));
         case "refused":
@@ -104,7 +106,7 @@ function supervise(
         reject(
           hooks.signal.aborted
             ? hooks.signal.reason
-            : new Error(`The process that prepares the data ended ${how}. ${complaint.trim()}`.trim()),
+            : new Error(`The process that does this work ended ${how}. ${complaint.trim()}`.trim()),
         ),
       );
     });
@@ -124,15 +126,16 @@ export async function serveJob(): Promise<void> {
     });
     say({ type: "ready" });
   });
-  // A start goes on when its window is closed: a run outlives it. Nobody reads a plan then.
+  // A start goes on when its window is closed: a run outlives it. Nobody reads a plan, or answers, then.
   process.on("disconnect", () => {
-    if (job.task === "plan") controller.abort();
+    if (job.task !== "start") controller.abort();
   });
   try {
     const result = await performJob(job, {
       signal: controller.signal,
       report: (progress) => say({ type: "progress", progress }),
       onDirectory: (run) => say({ type: "directory", run }),
+      onGenerated: (event) => say({ type: "generated", event }),
     });
     say({ type: "done", result });
   } catch (error) {

@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { DatasetSource, TrainingPlan } from "../configs/training-plan";
 import type { PlanSummary } from "../protocol";
 import { type DataSummary, warningsOf } from "./data-summary";
@@ -116,7 +116,8 @@ async function fillRunDirectory(
     train: train.map(({ summary }) => summary),
     evaluation: evaluation.map(({ summary }) => summary),
   };
-  const draft = draftPlan(plan, inputs, summaries, thisMachine());
+  const template = await copyTemplate(run, inputs);
+  const draft = draftPlan(plan, template.inputs, summaries, thisMachine());
   const paths = [...new Set(files.map(({ path }) => path))];
   const digests = await sha256OfFiles(paths, report, hooks.signal);
   await recordSources(run, stamps, digests);
@@ -136,12 +137,31 @@ async function fillRunDirectory(
       ...Object.fromEntries(
         [...inputs.modelFiles, ...inputs.tokenizerFiles].map((path) => [path, digests[path] ?? ""]),
       ),
+      ...template.digests,
       ...Object.fromEntries(shards.map(({ path, sha256 }) => [path, sha256])),
     },
   };
   const text = `${JSON.stringify(enginePlanSchema.parse(enginePlan), null, 2)}\n`;
   await writeAside(join(run, runFiles.plan), [Buffer.from(text)]);
   return [...summaries.train, ...summaries.evaluation].flatMap(warningsOf);
+}
+
+/**
+ * Keeps the chat template with the run, wherever it came from. The engine puts it beside what it writes, in place of one that
+ * the tokenizer carries: a model is to be asked by the template it was trained with.
+ */
+async function copyTemplate(
+  run: string,
+  inputs: TrainingInputs,
+): Promise<{ inputs: TrainingInputs; digests: Record<string, string> }> {
+  if (inputs.template === null) return { inputs, digests: {} };
+  const path = join(run, runFiles.template);
+  const digest = await writeAside(path, [Buffer.from(inputs.template.source)]);
+  const others = inputs.tokenizerFiles.filter((file) => basename(file) !== runFiles.template);
+  return {
+    inputs: { ...inputs, tokenizerFiles: [...others, path] },
+    digests: { [path]: digest },
+  };
 }
 
 /** Every file that a run is made from. */

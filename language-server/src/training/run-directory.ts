@@ -22,6 +22,8 @@ export const runFiles = {
   run: "run.json",
   /** The files the run was made from. */
   sources: "sources.json",
+  /** The chat template that it was trained with. */
+  template: "chat_template.jinja",
   data: "data",
   events: "events.jsonl",
   log: "engine.log",

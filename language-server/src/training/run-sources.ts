@@ -57,7 +57,7 @@ export async function recordSources(
 export async function refuseChangedSources(run: string): Promise<void> {
   const record = await readRunRecord(run);
   if (record === undefined) return;
-  const changes = [...(await configChanges(run, record)), ...(await sourceChanges(run))];
+  const changes = [...(await configChanges(run, record)), ...(await changedSources(run))];
   if (changes.length === 0) return;
   throw new Refused(
     `${record.name} cannot be resumed, because it would no longer be the run that was started: ${changes.join("; ")}. ` +
@@ -117,7 +117,17 @@ function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-async function sourceChanges(run: string): Promise<string[]> {
+/**
+ * The files that a run was made from and that are not what they were; those that are gone are not among them.
+ * @param keys only files that these keys of its config name; default: all
+ * @returns each in words
+ * @throws Refused when the run's record of them is damaged; the signal's reason
+ */
+export async function changedSources(
+  run: string,
+  keys?: readonly string[],
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string[]> {
   const text = await textOf(join(run, runFiles.sources));
   if (text === null) return [];
   let sources: RunSource[];
@@ -128,12 +138,13 @@ async function sourceChanges(run: string): Promise<string[]> {
   }
   const changes: string[] = [];
   for (const { key, path, size, modified, sha256 } of sources) {
+    if (keys !== undefined && !keys.includes(key)) continue;
     const found = await stat(path).catch((error) => {
       if (hasCode(error, "ENOENT", "ENOTDIR", "EACCES")) return null;
       throw error;
     });
     if (found === null || (found.size === size && found.mtimeMs === modified)) continue;
-    const digests = await sha256OfFiles([path], () => {}, new AbortController().signal);
+    const digests = await sha256OfFiles([path], () => {}, signal);
     if (digests[path] !== sha256) changes.push(`${key}: ${path} has changed`);
   }
   return changes;

@@ -4,10 +4,12 @@ import { pathToFileURL } from "node:url";
 import { diskFiles } from "../configs/config-files";
 import { readConfig } from "../configs/read-config";
 import type { TrainingPlan } from "../configs/training-plan";
-import type { PlanSummary, StartedRun } from "../protocol";
+import type { GenerationEvent, GenerationSummary, PlanSummary, PromptSource, StartedRun } from "../protocol";
 import { runnableConfig, runnableVocabulary } from "../rules/config-rules";
 import type { RuleSeverities } from "../rules/severity";
 import { type EngineLocation, startEngine } from "./engine";
+import { type GenerationRequest, generate } from "./generation/generate";
+import { readPrompts } from "./generation/prompts";
 import { type PreparationHooks, planTraining, prepareRun } from "./prepare";
 import { Refused } from "./refused";
 import { runVocabularyExtension, vocabularyFiles } from "./vocabulary/extend-vocabulary";
@@ -21,16 +23,26 @@ export interface ConfigText {
   severities: RuleSeverities;
 }
 
-/** Work that reads a whole dataset. Plain data: it may be sent to another process. */
+/** Work that reads whole datasets and renders templates. Plain data: it may be sent to another process. */
 export type TrainingJob =
   | { task: "plan"; config: ConfigText }
-  | { task: "start"; config: ConfigText; engine: EngineLocation };
+  | { task: "start"; config: ConfigText; engine: EngineLocation }
+  | {
+      task: "generate";
+      request: Omit<GenerationRequest, "prompts"> & { prompts: PromptSource };
+      engine: EngineLocation;
+    };
+
+export interface JobHooks extends PreparationHooks {
+  onGenerated?: (event: GenerationEvent) => void;
+}
 
 type Started = StartedRun & Required<Pick<StartedRun, "warnings">>;
 
 export interface TrainingJobResult {
   plan: PlanSummary;
   start: Started;
+  generate: GenerationSummary;
 }
 
 /** @throws Refused with the place of the first error that stands in the way */
@@ -43,18 +55,32 @@ export function planOf({ path, text, severities }: ConfigText): TrainingPlan {
 /** @throws Refused, RunningAlready, AbortError */
 export async function performJob<Job extends TrainingJob>(
   job: Job,
-  hooks: PreparationHooks,
+  hooks: JobHooks,
 ): Promise<TrainingJobResult[Job["task"]]> {
   return (await resultOf(job, hooks)) as TrainingJobResult[Job["task"]];
 }
 
-function resultOf(job: TrainingJob, hooks: PreparationHooks): Promise<PlanSummary | Started> {
+function resultOf(job: TrainingJob, hooks: JobHooks): Promise<TrainingJobResult[keyof TrainingJobResult]> {
+  if (job.task === "generate") {
+    return answer(job, hooks);
+  }
   const { text, path } = job.config;
   if (job.task === "start" && readConfig(text, path).config?.stage === "vocabulary") {
     return extendVocabulary(job.config, job.engine, hooks);
   }
   const plan = planOf(job.config);
   return job.task === "plan" ? planTraining(plan, hooks) : start(plan, text, job.engine, hooks);
+}
+
+async function answer(
+  { request, engine }: Extract<TrainingJob, { task: "generate" }>,
+  hooks: JobHooks,
+): Promise<GenerationSummary> {
+  const prompts = await readPrompts(request.prompts);
+  return generate({ ...request, prompts }, engine, {
+    ...hooks,
+    onEvent: (event) => hooks.onGenerated?.(event),
+  });
 }
 
 async function extendVocabulary(

@@ -1,0 +1,161 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import type { GenerationEvent, GenerationSettings, GenerationSummary } from "../../protocol";
+import type { LoadedTokenizer } from "../../tokenizers/tokenizer";
+import type { EngineLocation } from "../engine";
+import { runEngine } from "../engine-process";
+import type { Reporter } from "../progress";
+import { Refused } from "../refused";
+import { AnswerText } from "./answer-text";
+import { type AnsweringModel, answeringModel } from "./answering-model";
+import { type EncodedPrompt, encodePrompts } from "./encode-prompts";
+import { endOfTurn } from "./end-of-turn";
+import { AnswersInOrder } from "./ordered-answers";
+import type { Prompt, PromptFile } from "./prompts";
+
+export interface GenerationRequest {
+  /** Absolute: a run, a Hugging Face model directory, or a PEFT adapter directory. */
+  model: string;
+  prompts: PromptFile;
+  settings: GenerationSettings;
+}
+
+/** Greedy, and long enough for an answer of a few paragraphs. */
+export const defaultSettings: GenerationSettings = {
+  max_new_tokens: 256,
+  temperature: 0,
+  top_p: 1,
+  seed: 0,
+  chat_template: true,
+  threads: null,
+};
+
+export interface GenerationHooks {
+  report: Reporter;
+  signal: AbortSignal;
+  onEvent: (event: GenerationEvent) => void;
+}
+
+/** What `native/cli/generate.cpp` says. */
+const lineSchema = z.union([
+  z.object({ id: z.number(), token: z.number() }),
+  z.object({ id: z.number(), output_ids: z.array(z.number()), finish: z.enum(["stop", "length"]) }),
+]);
+
+/** An engine that is at a step may take this long to see that it is not wanted any more. */
+const killAfter = 5000;
+
+/**
+ * Answers prompts. Whatever is wrong with one of them is said before the model is read. Events come in the order of the prompts.
+ * Cancelled, it hands over the answers that are whole, and then throws.
+ * @throws Refused; AbortError
+ */
+export async function generate(
+  { model: path, prompts: file, settings }: GenerationRequest,
+  engine: EngineLocation,
+  { report, signal, onEvent }: GenerationHooks,
+): Promise<GenerationSummary> {
+  report({ message: "Reading the prompts", fraction: 0 });
+  const found = await answeringModel(path, signal);
+  const model: AnsweringModel = settings.chat_template
+    ? found
+    : { ...found, template: null, textIs: "beginning" };
+  const encoded = await encodePrompts(file, model);
+  signal.throwIfAborted();
+  const { stopIds, texts } = await answersOf(file, encoded, model);
+  onEvent({ event: "begin", prompts: file.prompts.length, about: describe(model, encoded, stopIds) });
+  report({ message: "Loading the model", fraction: 0 });
+  const ordered = new AnswersInOrder(
+    file.prompts.map(({ id, content }, index) => ({
+      id,
+      prompt: typeof content === "string" ? content : messagesOf(content),
+      text: texts[index] as AnswerText,
+    })),
+    onEvent,
+  );
+  const directory = await mkdtemp(join(tmpdir(), "ziptie-generate-"));
+  try {
+    const requests = join(directory, "prompts.jsonl");
+    const lines = encoded.map(({ ids }, id) => `${JSON.stringify({ id, input_ids: ids })}\n`);
+    await writeFile(requests, lines.join(""));
+    await runEngine(engine, ["generate", ...argumentsOf(model, requests, stopIds, settings)], {
+      signal,
+      killAfter,
+      onLine: (line) => {
+        const said = lineSchema.safeParse(JSON.parse(line)).data;
+        // An answer that was broken off is none.
+        if (said === undefined) return;
+        if ("token" in said) return ordered.token(said.id, said.token);
+        ordered.finish(said.id, said.output_ids.length, said.finish);
+        const message = `${ordered.finished} of ${file.prompts.length} answers`;
+        report({ message, fraction: ordered.finished / file.prompts.length });
+      },
+    });
+  } finally {
+    ordered.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+  if (ordered.finished < file.prompts.length) {
+    throw new Refused(`The engine ended after ${ordered.finished} of ${file.prompts.length} answers.`);
+  }
+  return { answers: ordered.finished };
+}
+
+function argumentsOf(
+  { engineArguments }: AnsweringModel,
+  prompts: string,
+  stopIds: readonly number[],
+  { max_new_tokens, temperature, top_p, seed, threads }: GenerationSettings,
+): string[] {
+  return [
+    ...engineArguments,
+    ...["--prompts", prompts, "--stream", "--max-new-tokens", String(max_new_tokens)],
+    ...(stopIds.length > 0 ? ["--stop-ids", stopIds.join(",")] : []),
+    ...["--temperature", String(temperature), "--top-p", String(top_p), "--seed", String(seed)],
+    ...(threads === null ? [] : ["--threads", String(threads)]),
+  ];
+}
+
+/** What ends an answer, and how each is read: EOS, what the model's own files say, and what ends a turn of the template. */
+async function answersOf(
+  { prompts }: PromptFile,
+  encoded: readonly EncodedPrompt[],
+  { template, tokenizer, stopIds }: AnsweringModel,
+): Promise<{ stopIds: number[]; texts: AnswerText[] }> {
+  const turn =
+    template !== null && encoded.some(({ isTurn }) => isTurn) ? await endOfTurn(template, tokenizer) : null;
+  const atStart = { before: await spaceAtStart(tokenizer), after: "" };
+  const inside = { before: "", after: "" };
+  const ids = [tokenizer.special.eos?.id, turn?.id, ...stopIds].filter((id) => id !== undefined);
+  const texts = encoded.map(({ isTurn }, index) => {
+    if (isTurn && turn !== null) return new AnswerText(tokenizer, turn.margins);
+    return new AnswerText(tokenizer, prompts[index]?.content === "" ? atStart : inside);
+  });
+  return { stopIds: [...new Set(ids)], texts };
+}
+
+/** The space that many tokenizers put before the first word of a text, and take away again when they decode it. */
+async function spaceAtStart(tokenizer: LoadedTokenizer): Promise<string> {
+  const [first] = (await tokenizer.encode("a", { addSpecialTokens: false })).ids;
+  const bytes = first === undefined ? undefined : tokenizer.bytes(first);
+  return bytes?.[0] === 0x20 ? " " : "";
+}
+
+const messagesOf = ({ turns }: Exclude<Prompt["content"], string>) =>
+  turns.map(({ role, content }) => ({ role, content }));
+
+function describe(
+  { name, template }: AnsweringModel,
+  encoded: readonly EncodedPrompt[],
+  stopIds: readonly number[],
+): string {
+  const turns = encoded.filter(({ isTurn }) => isTurn).length;
+  const how =
+    turns === 0
+      ? "prompts are texts to be continued"
+      : `${turns === encoded.length ? "prompts" : `${turns} of ${encoded.length} prompts`} are put by ${template?.name}`;
+  const end = stopIds.length === 0 ? "; no token ends an answer, so each is as long as it may be" : "";
+  return `${name}: ${how}${end}.`;
+}
