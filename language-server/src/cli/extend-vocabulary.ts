@@ -20,7 +20,7 @@ export function registerExtendVocabulary(program: Command): void {
     .action((path: string, { format }: FormatOption) =>
       answer(format, async () => {
         const config = await readConfigText(path);
-        const stage = readConfig(config.text, config.path).config?.stage;
+        const stage = readConfig(config.text, config.path).partial?.stage;
         if (stage !== undefined && stage !== "vocabulary") {
           throw new Refused(`${path} is of stage ${stage}: start it with ziptie train ${path}`);
         }

@@ -33,7 +33,7 @@ export function registerTrain(program: Command): void {
 
 async function train(path: string, { detach, format }: TrainOptions): Promise<void> {
   const config = await readConfigText(path);
-  if (readConfig(config.text, config.path).config?.stage === "vocabulary") {
+  if (readConfig(config.text, config.path).partial?.stage === "vocabulary") {
     if (detach) {
       throw new WrongUsage(
         "--detach is for training: a run that extends a vocabulary lives in this process. Leave it out.",

@@ -85,11 +85,14 @@ export function runnableConfig(
   const obstacle = obstacleIn(reading, findings, severities, plan !== null);
   if (obstacle) return obstacle;
   if (plan !== null) return { plan, text };
-  return refusedAtStart(
-    reading.config?.stage === "vocabulary"
-      ? "A config of `stage: vocabulary` trains no model, so there is no training plan."
-      : "This config leaves open what is to be done.",
-  );
+  if (reading.root && reading.config?.stage === "vocabulary") {
+    const range = new LineIndex(text).rangeOf(spanOf(reading.root, ["stage"], "value"));
+    return {
+      refused: "A config of `stage: vocabulary` trains no model, so there is no training plan.",
+      range,
+    };
+  }
+  return refusedAtStart("This config leaves open what is to be done.");
 }
 
 /** As `runnableConfig`, of a config that extends a vocabulary. */

@@ -80,7 +80,7 @@ async function whyNoAdapter(path: string, name: string | undefined): Promise<str
 async function extendsVocabulary(run: string): Promise<boolean> {
   const path = join(run, runFiles.config);
   const text = await readFile(path, "utf8").catch(() => "");
-  return readConfig(text, path).config?.stage === "vocabulary";
+  return readConfig(text, path).partial?.stage === "vocabulary";
 }
 
 export interface ExportOptions {

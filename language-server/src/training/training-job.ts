@@ -65,7 +65,7 @@ function resultOf(job: TrainingJob, hooks: JobHooks): Promise<TrainingJobResult[
     return answer(job, hooks);
   }
   const { text, path } = job.config;
-  if (job.task === "start" && readConfig(text, path).config?.stage === "vocabulary") {
+  if (job.task === "start" && readConfig(text, path).partial?.stage === "vocabulary") {
     return extendVocabulary(job.config, job.engine, hooks);
   }
   const plan = planOf(job.config);

@@ -73,6 +73,12 @@ describe("types, values and ranges", () => {
       repaired(pretrain, "truncation: cutt\n            ^^^^ unknown-value: Did you mean `cut`?\n"),
     ).toBe("truncation: cut\n");
   });
+  test("a misspelt stage, and nothing that another stage would need", () => {
+    checkAnnotated(
+      "stage: vocabluary\n       ^^^^^^^^^^ unknown-value: Did you mean `vocabulary`?\nscripts: [Han]\ndataset: rows.jsonl\n",
+      check,
+    );
+  });
   test("an item of a list", () => {
     const lines =
       "use_peft: true\nlora_target_modules: [q_proj, v_prj]\n                              ^^^^^ unknown-value: `v_proj`\n";

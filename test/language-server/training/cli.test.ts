@@ -141,6 +141,48 @@ describe("ziptie train", () => {
     );
     const { status, stderr } = await run(["train", "zh.ziptie.yaml", "--detach"]);
     expect([status, stderr]).toEqual([2, expect.stringMatching(/^--detach is for training: /)]);
+  });
+
+  test.each([
+    ["", /^zh\.ziptie\.yaml:5:13: .*vocab_size.*many/],
+    ["--detach", /^--detach is for training: /],
+  ])("a vocabulary's config with a mistake is told what is wrong and where %s", async (option, message) => {
+    writeFileSync(
+      join(directory, "zh.ziptie.yaml"),
+      "stage: vocabulary\ntokenizer_name_or_path: tokenizer\nscripts: [Han]\ndataset: rows.jsonl\nvocab_size: many\n",
+    );
+    const { status, stderr } = await run(["train", "zh.ziptie.yaml", ...(option === "" ? [] : [option])]);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(option === "" ? 1 : 2);
+  });
+
+  test("a config whose stage is misspelt is told so, with the place", async () => {
+    writeFileSync(join(directory, "zh.ziptie.yaml"), "stage: vocabluary\nscripts: [Han]\ndataset: rows.jsonl\n");
+    for (const command of [["train", "--detach"], ["extend-vocabulary"]]) {
+      const { status, stderr } = await run([...command, "zh.ziptie.yaml"]);
+      expect([status, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^zh\.ziptie\.yaml:1:8: .*vocabluary.*Did you mean `vocabulary`/),
+      ]);
+    }
+  });
+
+  test("extend-vocabulary leads a config of another stage to train, whatever else is wrong with it", async () => {
+    writeFileSync(join(directory, "base.ziptie.yaml"), config("max_steps: many"));
+    const { status, stderr } = await run(["extend-vocabulary", "base.ziptie.yaml"]);
+    expect([status, stderr]).toEqual([
+      1,
+      "base.ziptie.yaml is of stage pretrain: start it with ziptie train base.ziptie.yaml\n",
+    ]);
+  });
+
+  test("plan says of a vocabulary's config where it is one", async () => {
+    writeFileSync(
+      join(directory, "zh.ziptie.yaml"),
+      "# Han\nstage: vocabulary\ntokenizer_name_or_path: tokenizer\nscripts: [Han]\ndataset: rows.jsonl\n",
+    );
+    const { status, stderr } = await run(["plan", "zh.ziptie.yaml"]);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^zh\.ziptie\.yaml:2:8: .*trains no model/)]);
     expect(existsSync(join(directory, "runs"))).toBe(false);
   });
 

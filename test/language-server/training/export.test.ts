@@ -62,6 +62,15 @@ describe("what is merged", () => {
       },
       /zh-1 extended a vocabulary, so there is nothing to merge; its tokenizer is .*zh-1\/tokenizer/,
     ],
+    [
+      "a run that extended a vocabulary by a config that an older version took",
+      () => {
+        const run = preparedRun(directory, "zh-1");
+        writeFileSync(join(run, "config.ziptie.yaml"), "stage: vocabulary\nvocab_size: many\n");
+        return run;
+      },
+      /zh-1 extends a vocabulary, so there is nothing to merge; it has not written its tokenizer/,
+    ],
     ["any folder", () => directory, /neither a run nor a PEFT adapter directory/],
     [
       "a base that is gone",

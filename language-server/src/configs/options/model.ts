@@ -8,7 +8,9 @@ export function modelOptions(report: OptionReport): void {
       "`model` (random weights) and `model_name_or_path` (weights from disk) exclude each other. Remove one.",
     );
   }
-  if (!report.has("model") && !report.has("model_name_or_path")) {
+  // A stage that is misspelt may be one that has no model.
+  const isMisspelt = report.has("stage") && report.config.stage === undefined;
+  if (!isMisspelt && !report.has("model") && !report.has("model_name_or_path")) {
     report.missing(
       "stage",
       "This config needs `model_name_or_path`, or `model` for random weights of an architecture.",
