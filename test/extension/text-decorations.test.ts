@@ -1,8 +1,6 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
+import { code, escaped } from "../../extension/src/markdown";
 import { countLabel, drawnTokens } from "../../extension/src/tokens/text-decorations";
-import { code, escaped } from "../../extension/src/tokens/token-hover";
-
-vi.mock("vscode", () => ({ l10n: {}, MarkdownString: class {} }));
 
 const range = (line: number, start: number, end: number, endLine = line) => ({
   start: { line, character: start },

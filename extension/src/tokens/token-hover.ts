@@ -1,5 +1,6 @@
 import { l10n, MarkdownString } from "vscode";
 import type { ComparedToken, TokensAt } from "../../../language-server/src/protocol";
+import { code, escaped } from "../markdown";
 
 /** The shown tokenizer's tokens with their ids and bytes, and below what the others make of the same characters. */
 export function tokensHover({ tokenizers }: TokensAt, remark?: string): MarkdownString {
@@ -54,21 +55,3 @@ function table(heading: readonly string[], rows: readonly (readonly string[])[])
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |\n`;
   return `${line(heading)}${line(heading.map(() => "---"))}${rows.map(line).join("")}\n`;
 }
-
-/** Text inside a table's cell, as code; whitespace and controls are made visible. */
-export function code(token: string): string {
-  const visible = [...token]
-    .map((character) => (isControl(character) ? JSON.stringify(character).slice(1, -1) : character))
-    .join("")
-    .replaceAll("|", "\\|");
-  const longest = Math.max(0, ...(visible.match(/`+/g) ?? []).map((run) => run.length));
-  const fence = "`".repeat(longest + 1);
-  const pad = longest > 0 || visible.trim() !== visible ? " " : "";
-  return visible === "" ? "" : `${fence}${pad}${visible}${pad}${fence}`;
-}
-
-const isControl = (character: string): boolean => character < " " || character === "\u007f";
-
-/** Text inside a table's cell, as it is; a line break would end the table. */
-export const escaped = (text: string): string =>
-  text.replace(/[\r\n]+/g, " ").replace(/[\\`*_{}[\]()#+\-.!|<>&]/g, "\\$&");

@@ -30,7 +30,7 @@ function inText(plan: PlanSummary): string {
     ["optimizer steps", `${n(plan.steps)} (${n(Number(plan.steps_per_epoch.toFixed(1)))} an epoch)`],
     [
       "rows",
-      `${n(plan.rows)}, ${n(plan.rows_dropped)} not used, ${n(plan.rows_cut)} cut${plan.packs === undefined ? "" : `, in ${n(plan.packs)} packs`}`,
+      `${n(plan.rows)}, ${n(plan.rows_dropped)} not used, ${n(plan.rows_cut)} cut${plan.packs === undefined ? "" : `, in ${n(plan.packs)} ${plan.packs === 1 ? "pack" : "packs"}`}`,
     ],
     [
       "tokens an epoch",
@@ -43,7 +43,7 @@ function inText(plan: PlanSummary): string {
         .map(([what, bytes]) => `${what} ${megabytes(bytes)}`)
         .join(", ")})`,
     ],
-    ["recomputed", plan.recompute],
+    ["gradient checkpointing", plan.recompute],
     ["output", shown(plan.output_dir)],
   ];
   const width = Math.max(...facts.map(([label]) => label.length));

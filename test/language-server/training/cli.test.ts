@@ -71,6 +71,16 @@ describe("ziptie plan", () => {
     expect(existsSync(join(directory, "runs"))).toBe(false);
   });
 
+  test("in text it names where the memory goes, the packs, and what is computed again", async () => {
+    writeFileSync(join(directory, "base.ziptie.yaml"), config("max_steps: 5\npacking: true"));
+    const { stdout } = await run(["plan", "base.ziptie.yaml"]);
+    expect(stdout).toMatch(/rows +3, 1 not used, 0 cut, in 1 pack$/m);
+    expect(stdout).toMatch(
+      /memory +about .* \(weights .*, gradients .*, optimizer .*, activations .*, logits .*, engine .*\)/,
+    );
+    expect(stdout).toMatch(/gradient checkpointing +none/);
+  });
+
   test("in text it names what is not used", async () => {
     const { stdout } = await run(["plan", "base.ziptie.yaml"]);
     expect(stdout).toMatch(/optimizer steps +5/);
@@ -157,7 +167,10 @@ describe("ziptie train", () => {
   });
 
   test("a config whose stage is misspelt is told so, with the place", async () => {
-    writeFileSync(join(directory, "zh.ziptie.yaml"), "stage: vocabluary\nscripts: [Han]\ndataset: rows.jsonl\n");
+    writeFileSync(
+      join(directory, "zh.ziptie.yaml"),
+      "stage: vocabluary\nscripts: [Han]\ndataset: rows.jsonl\n",
+    );
     for (const command of [["train", "--detach"], ["extend-vocabulary"]]) {
       const { status, stderr } = await run([...command, "zh.ziptie.yaml"]);
       expect([status, stderr]).toEqual([
