@@ -18,6 +18,7 @@ import * as completion from "./completion";
 import { ConfigIndex } from "./config-index";
 import type { RegisterFeature, ServerContext } from "./context";
 import * as diagnostics from "./diagnostics";
+import * as generation from "./generation";
 import * as hover from "./hover";
 import * as inlayHints from "./inlay-hints";
 import { OpenDocuments, pathOfUri } from "./open-documents";
@@ -38,6 +39,7 @@ export const features = {
   comparison: comparison.register,
   findTokenizers: findTokenizers.register,
   runs: runs.register,
+  generation: generation.register,
 } satisfies Record<string, RegisterFeature>;
 
 export type FeatureName = keyof typeof features;

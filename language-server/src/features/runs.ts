@@ -1,18 +1,10 @@
 import { readFile } from "node:fs/promises";
-import {
-  type CancellationToken,
-  CodeLensRefreshRequest,
-  LSPErrorCodes,
-  type ProgressToken,
-  ResponseError,
-  type WorkDoneProgressReporter,
-} from "vscode-languageserver";
+import { type CancellationToken, CodeLensRefreshRequest, type ProgressToken } from "vscode-languageserver";
 import { isConfigPath } from "../configs/sources";
 import {
   listRunsRequest,
   type PlanSummary,
   planRequest,
-  type Refusal,
   type RunSummary,
   resumeRunRequest,
   runEventsNotification,
@@ -22,16 +14,15 @@ import {
   unwatchRunRequest,
   watchRunRequest,
 } from "../protocol";
-import { locateEngine } from "../training/engine";
 import { runJob } from "../training/job-process";
-import type { Progress } from "../training/progress";
-import { Refused, RunningAlready } from "../training/refused";
+import { Refused } from "../training/refused";
 import { resumeRun, stopRun } from "../training/runs";
 import { RunsWatch } from "../training/runs-watch";
 import type { ConfigText } from "../training/training-job";
 import { WatchedRuns } from "../training/watched-runs";
 import type { ServerContext } from "./context";
 import { pathOfUri } from "./open-documents";
+import { handleRequest, locatedEngine, signalOf, withProgress } from "./requests";
 
 /** Plans and runs: the custom requests of `protocol.ts`. */
 export function register(context: ServerContext): void {
@@ -69,6 +60,10 @@ export function register(context: ServerContext): void {
     if (isConfigPath(document.uri)) runs.nudge({ rediscover: true });
   });
 
+  const handle = <Params, Result = unknown>(
+    method: string,
+    answer: (params: Params, token: CancellationToken) => Promise<Result>,
+  ) => handleRequest(connection, method, answer);
   const configText = async (uri: string): Promise<ConfigText> => {
     const path = pathOfUri(uri);
     if (path === null) throw new Refused(`Training needs files on a disk; ${uri} is not one.`);
@@ -76,11 +71,7 @@ export function register(context: ServerContext): void {
     const text = open ?? (await readFile(path, "utf8").catch(unreadable(path)));
     return { path, text, severities: settings().rules };
   };
-  const engine = async () => {
-    const location = await locateEngine(settings().engine.path);
-    connection.console.info(`Engine: ${location.path} (${location.origin})`);
-    return location;
-  };
+  const engine = () => locatedEngine(context);
 
   handle<{ uri: string; workDoneToken?: ProgressToken }, PlanSummary>(
     planRequest.method,
@@ -95,16 +86,16 @@ export function register(context: ServerContext): void {
     async (params, token) => {
       const config = await configText(params.uri);
       const job = { task: "start", config, engine: await engine() } as const;
-      const progress = await progressOf(params.workDoneToken);
+      const onDirectory = () => runs.nudge({ rediscover: true });
       try {
-        progress.reporter.begin("Preparing to train", 0, undefined, true);
-        const report = ({ message, fraction }: Progress) =>
-          progress.reporter.report(Math.round(100 * fraction), message);
-        const signal = AbortSignal.any([signalOf(token), signalOf(progress.token)]);
-        const onDirectory = () => runs.nudge({ rediscover: true });
-        return await runJob(job, { report, signal, onDirectory });
+        return await withProgress(
+          connection,
+          "Preparing to train",
+          params.workDoneToken,
+          token,
+          ({ report, signal }) => runJob(job, { report, signal, onDirectory }),
+        );
       } finally {
-        progress.reporter.done();
         runs.nudge({ rediscover: true });
       }
     },
@@ -130,46 +121,10 @@ export function register(context: ServerContext): void {
     watched.unwatch(run);
     return {};
   });
-
-  /** What a person is refused is an answer; everything else that goes wrong is an error of the protocol. */
-  function handle<Params, Result = unknown>(
-    method: string,
-    answer: (params: Params, token: CancellationToken) => Promise<Result>,
-  ): void {
-    connection.onRequest(method, async (params: Params, token: CancellationToken) => {
-      try {
-        return await answer(params, token);
-      } catch (error) {
-        if (error instanceof Refused) return error.toRefusal() satisfies Refusal;
-        if (error instanceof RunningAlready) return { alreadyRunning: error.run };
-        if ((error as Error).name === "AbortError") {
-          return new ResponseError(LSPErrorCodes.RequestCancelled, "Cancelled.");
-        }
-        throw error;
-      }
-    });
-  }
-
-  /** The client's own progress, else one that the client is asked to show, which can be cancelled there. */
-  async function progressOf(
-    token: ProgressToken | undefined,
-  ): Promise<{ reporter: WorkDoneProgressReporter; token: CancellationToken | undefined }> {
-    if (token !== undefined)
-      return { reporter: connection.window.attachWorkDoneProgress(token), token: undefined };
-    const reporter = await connection.window.createWorkDoneProgress();
-    return { reporter, token: reporter.token };
-  }
 }
 
 function unreadable(path: string): (error: Error) => never {
   return (error) => {
     throw new Refused(`The config ${path} cannot be read: ${error.message}`);
   };
-}
-
-function signalOf(token: CancellationToken | undefined): AbortSignal {
-  const controller = new AbortController();
-  if (token?.isCancellationRequested) controller.abort();
-  else token?.onCancellationRequested(() => controller.abort());
-  return controller.signal;
 }
