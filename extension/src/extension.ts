@@ -3,6 +3,7 @@ import { commands, type ExtensionContext, env, l10n, window, workspace } from "v
 import { ComparisonPanels } from "./comparison/comparison-panels";
 import { formatsFor } from "./format";
 import { messageOf, ServerConnection } from "./language-client";
+import { isOwnDocument } from "./own-documents";
 import { PlanPreview } from "./plan/plan-preview";
 import { isFile, showReport } from "./reveal";
 import { showRulePages } from "./rule-pages";
@@ -14,14 +15,11 @@ import { chooseTokenizers } from "./tokens/choose-tokenizers";
 import { ChosenTokenizers } from "./tokens/chosen-tokenizers";
 import { InlineComparison } from "./tokens/inline-comparison";
 import { TokenView } from "./tokens/token-view";
-import { isConfig, isVocabularyConfig, pickConfig, toUri, workspaceHasConfig } from "./training/configs";
+import { isVocabularyConfig, pickConfig, toUri, workspaceHasConfig } from "./training/configs";
 import { Launcher } from "./training/launch";
 import { TrainingPanels } from "./training/training-panels";
 import { WatchedRuns } from "./training/watched-runs";
 import { openExample, openWalkthrough, watchForFixedConfig } from "./walkthrough";
-
-/** Languages whose files are worth a server by themselves; a YAML file only if it is a training config. */
-const ownLanguages = new Set(["jsonl", "jinja"]);
 
 export function activate(context: ExtensionContext): void {
   const log = window.createOutputChannel("Ziptie", { log: true });
@@ -171,12 +169,10 @@ export function activate(context: ExtensionContext): void {
 
   // The server is worth its memory once there is something for it to check. It says by itself why it cannot be started.
   const startServer = () => void server.start().catch(() => undefined);
-  const isOurs = ({ languageId, uri }: { languageId: string; uri: typeof context.extensionUri }) =>
-    ownLanguages.has(languageId) || isConfig(uri);
-  if (workspace.textDocuments.some(isOurs)) startServer();
+  if (workspace.textDocuments.some(isOwnDocument)) startServer();
   context.subscriptions.push(
     workspace.onDidOpenTextDocument((document) => {
-      if (isOurs(document)) startServer();
+      if (isOwnDocument(document)) startServer();
     }),
   );
   void workspaceHasConfig().then((hasConfig) => {
