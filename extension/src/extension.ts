@@ -2,14 +2,16 @@ import { join } from "node:path";
 import { commands, type ExtensionContext, env, l10n, window, workspace } from "vscode";
 import { ComparisonPanels } from "./comparison/comparison-panels";
 import { formatsFor } from "./format";
+import { Generation } from "./generation/generation";
 import { messageOf, ServerConnection } from "./language-client";
 import { isOwnDocument } from "./own-documents";
 import { PlanPreview } from "./plan/plan-preview";
 import { isFile, showReport } from "./reveal";
 import { showRulePages } from "./rule-pages";
 import { announceEnds } from "./runs/end-notifications";
+import { exportModel } from "./runs/export-model";
 import { RunCommands } from "./runs/run-commands";
-import { isActive, isResumable, RunList } from "./runs/run-list";
+import { isActive, isAnswerable, isResumable, RunList } from "./runs/run-list";
 import { createStatusBarItem, RunsView } from "./runs/runs-view";
 import { chooseTokenizers } from "./tokens/choose-tokenizers";
 import { ChosenTokenizers } from "./tokens/chosen-tokenizers";
@@ -46,6 +48,7 @@ export function activate(context: ExtensionContext): void {
   const inline = new InlineComparison(server, chosen, formats);
   const comparison = new ComparisonPanels(context.extensionUri, server, chosen, choose);
   const plan = new PlanPreview(server, formats);
+  const generation = new Generation(server, list, formats);
   context.subscriptions.push(
     log,
     server,
@@ -57,6 +60,7 @@ export function activate(context: ExtensionContext): void {
     inline,
     comparison,
     plan,
+    generation,
     new RunsView(list, formats),
     createStatusBarItem(list, formats),
     announceEnds(list, formats),
@@ -132,6 +136,16 @@ export function activate(context: ExtensionContext): void {
       l10n.t("There are no runs yet."),
     );
     if (run !== undefined) await runs.openConfig(run);
+  });
+  register("generate", (argument) => generation.start(argument));
+  register("exportModel", async (argument) => {
+    const run = await runs.pick(
+      argument,
+      isAnswerable,
+      l10n.t("Choose the run whose model to export"),
+      l10n.t("There is no run with a model yet."),
+    );
+    if (run !== undefined) await exportModel(run, server);
   });
   register("refreshRuns", () => list.refresh());
   register("previewPlan", async (argument) => {

@@ -350,6 +350,8 @@ export interface RunSummary {
   reason?: string;
   /** Whether a complete checkpoint is there to resume from. */
   resumable: boolean;
+  /** Step of the newest complete checkpoint; absent when there is none. */
+  checkpoint?: number;
 }
 
 export interface RunParams {

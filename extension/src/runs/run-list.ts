@@ -13,6 +13,10 @@ export const isActive = (run: RunSummary): boolean => run.state === "preparing" 
 export const isResumable = (run: RunSummary): boolean =>
   run.resumable && (run.state === "stopped" || run.state === "failed" || run.state === "interrupted");
 
+/** Has weights to be asked: a checkpoint, or what it wrote at its end. A vocabulary's extension has no steps. */
+export const isAnswerable = (run: RunSummary): boolean =>
+  run.checkpoint !== undefined || (run.state === "finished" && run.steps > 0);
+
 /** A run that was seen going on and has come to an end. */
 export interface RunEnded {
   run: RunSummary;
@@ -62,6 +66,7 @@ export class RunList implements Disposable {
     const context = {
       "ziptie.hasRun": runs.length > 0,
       "ziptie.hasActiveRun": runs.some(isActive),
+      "ziptie.hasAnswerableRun": runs.some(isAnswerable),
       "ziptie.hasResumableRun": runs.some(isResumable),
     };
     for (const [key, value] of Object.entries(context))

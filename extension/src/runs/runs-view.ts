@@ -14,7 +14,7 @@ import {
 } from "vscode";
 import type { RunState, RunSummary } from "../../../language-server/src/protocol";
 import type { Formats } from "../format";
-import { isActive, isResumable, type RunList } from "./run-list";
+import { isActive, isAnswerable, isResumable, type RunList } from "./run-list";
 import { runDescription, runTooltip, stateText, statusBarText } from "./run-text";
 
 const icons: Record<RunState, ThemeIcon> = {
@@ -74,6 +74,7 @@ export class RunsView implements TreeDataProvider<RunSummary>, Disposable {
       "run",
       isActive(run) ? "active" : "ended",
       ...(isResumable(run) ? ["resumable"] : []),
+      ...(isAnswerable(run) ? ["answerable"] : []),
     ].join(" ");
     item.command = { command: "ziptie.openRun", title: l10n.t("Open Run"), arguments: [run] };
     item.accessibilityInformation = {

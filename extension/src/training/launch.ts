@@ -1,14 +1,5 @@
-import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
-import {
-  type CancellationToken,
-  commands,
-  l10n,
-  ProgressLocation,
-  type Uri,
-  window,
-  workspace,
-} from "vscode";
+import { type CancellationToken, l10n, type Uri, window } from "vscode";
 import {
   type AlreadyRunning,
   type Refusal,
@@ -18,6 +9,8 @@ import {
 } from "../../../language-server/src/protocol";
 import { messageOf, type ServerConnection } from "../language-client";
 import { isRefusal, showRefusal, showReport } from "../reveal";
+import { withServerProgress } from "../server-progress";
+import { isTrusted } from "../trust";
 import { saveConfig } from "./configs";
 
 type Answer = StartedRun | AlreadyRunning | Refusal;
@@ -41,31 +34,21 @@ export class Launcher {
   ) {}
 
   async start(config: Uri): Promise<void> {
-    if (!(await this.#isTrusted())) return;
+    if (!(await isTrusted(l10n.t("Training starts a program, so it needs a trusted workspace.")))) return;
     const name = basename(config.path);
     if (config.scheme !== "file") {
       void window.showErrorMessage(l10n.t("Training needs files on a disk; {0} is not one.", name));
       return;
     }
     const title = l10n.t("Preparing {0}", name);
-    await this.#launch(config.toString(), title, true, async (report, token) => {
+    await this.#launch(config.toString(), title, true, async (workDoneToken, token) => {
       if (!(await saveConfig(config))) return undefined;
-      const workDoneToken = randomUUID();
-      const progress = await this.server.onWorkDoneProgress(workDoneToken, report);
-      try {
-        return await this.server.request(
-          startTrainingRequest,
-          { uri: config.toString(), workDoneToken },
-          token,
-        );
-      } finally {
-        progress.dispose();
-      }
+      return this.server.request(startTrainingRequest, { uri: config.toString(), workDoneToken }, token);
     });
   }
 
   async resume(run: string): Promise<void> {
-    if (!(await this.#isTrusted())) return;
+    if (!(await isTrusted(l10n.t("Training starts a program, so it needs a trusted workspace.")))) return;
     // Takes a moment, and the server does not stop halfway: a Cancel button would promise what is not kept.
     await this.#launch(run, l10n.t("Resuming {0}", basename(run)), false, () =>
       this.server.request(resumeRunRequest, { run }),
@@ -76,28 +59,12 @@ export class Launcher {
     key: string,
     title: string,
     cancellable: boolean,
-    ask: (
-      report: (value: { message?: string; percentage?: number }) => void,
-      token: CancellationToken,
-    ) => Promise<Answer | undefined>,
+    ask: (workDoneToken: string, token: CancellationToken) => Promise<Answer | undefined>,
   ): Promise<void> {
     if (this.#launching.has(key)) return;
     this.#launching.add(key);
     try {
-      const answer = await window.withProgress(
-        { location: ProgressLocation.Notification, title, cancellable },
-        (progress, token) => {
-          let percentage = 0;
-          return ask((value) => {
-            const increment = value.percentage === undefined ? undefined : value.percentage - percentage;
-            percentage = value.percentage ?? percentage;
-            progress.report({ message: value.message, increment });
-          }, token).catch((error: unknown) => {
-            if (token.isCancellationRequested) return undefined;
-            throw error;
-          });
-        },
-      );
+      const answer = await withServerProgress(this.server, title, cancellable, ask);
       if (answer !== undefined) await this.#conclude(answer);
     } catch (error) {
       void window.showErrorMessage(l10n.t("Training could not be started: {0}", messageOf(error)));
@@ -132,16 +99,5 @@ export class Launcher {
     );
     if (choice === open) this.actions.open(run);
     if (choice === stop) await this.actions.stop(run);
-  }
-
-  async #isTrusted(): Promise<boolean> {
-    if (workspace.isTrusted) return true;
-    const manage = l10n.t("Manage Workspace Trust");
-    const choice = await window.showWarningMessage(
-      l10n.t("Training starts a program, so it needs a trusted workspace."),
-      manage,
-    );
-    if (choice === manage) void commands.executeCommand("workbench.trust.manage");
-    return false;
   }
 }

@@ -52,9 +52,10 @@ export class Run {
       unreadable = `The run's events cannot be read: ${(error as Error).message}`;
     }
     const checkpoints = await checkpointSteps(this.directory);
+    const newest = checkpoints.at(-1);
     const progress = this.#progress;
     const state = await this.#state(starter, engine);
-    const reason = unreadable ?? reasonOf(state, progress, checkpoints.at(-1), await this.#hasPlan());
+    const reason = unreadable ?? reasonOf(state, progress, newest, await this.#hasPlan());
     const active = state === "preparing" || state === "running";
     return {
       run: this.directory,
@@ -71,7 +72,8 @@ export class Run {
         ? { eta_seconds: progress.etaSeconds }
         : {}),
       ...(reason !== undefined ? { reason } : {}),
-      resumable: !active && state !== "finished" && checkpoints.length > 0 && (await this.#hasPlan()),
+      ...(newest !== undefined ? { checkpoint: newest } : {}),
+      resumable: !active && state !== "finished" && newest !== undefined && (await this.#hasPlan()),
     };
   }
 
