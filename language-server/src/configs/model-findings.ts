@@ -4,7 +4,7 @@ import type { ConfigFiles } from "./config-files";
 import { spanOf } from "./key-path";
 import { tiedEndOptions } from "./options/adapter";
 import { OptionReport } from "./options/report";
-import type { ConfigReading } from "./read-config";
+import { type ConfigReading, readConfig } from "./read-config";
 import { shortened } from "./shortened";
 import { isConfigPath, tokenizerPathOf } from "./sources";
 import { tokenizerSize } from "./tokenizer-size";
@@ -77,14 +77,20 @@ interface ModelFacts {
   vocabulary: number | null;
 }
 
-/** null when the model is not there, or another config's, which is read when it is needed. */
-function modelFacts({ partial, path }: ConfigReading, files: ConfigFiles): ModelFacts | null {
+/** @returns null when the model is not there, or cannot be told before it is made */
+function modelFacts(
+  reading: ConfigReading,
+  files: ConfigFiles,
+  seen: ReadonlySet<string> = new Set(),
+): ModelFacts | null {
+  const { partial, path } = reading;
   if (partial?.model) {
     const { tie_word_embeddings: isTied, vocab_size } = partial.model;
-    return { name: "This `model`", isTied, vocabulary: vocab_size ?? null };
+    return { name: "`model`", isTied, vocabulary: vocab_size ?? null };
   }
   const written = partial?.model_name_or_path;
-  if (written === undefined || isConfigPath(written)) return null;
+  if (written === undefined) return null;
+  if (isConfigPath(written)) return factsOfConfig(written, reading, files, seen);
   const text = files.readText(join(resolve(dirname(path), written), "config.json"));
   if (text === null) return null;
   let config: { tie_word_embeddings?: unknown; vocab_size?: unknown } | null;
@@ -98,4 +104,29 @@ function modelFacts({ partial, path }: ConfigReading, files: ConfigFiles): Model
     isTied: config?.tie_word_embeddings === true,
     vocabulary: typeof config?.vocab_size === "number" ? config.vocab_size : null,
   };
+}
+
+/** Of the model that another config makes, by what that config says. */
+function factsOfConfig(
+  written: string,
+  { path }: ConfigReading,
+  files: ConfigFiles,
+  seen: ReadonlySet<string>,
+): ModelFacts | null {
+  const at = resolve(dirname(path), written);
+  const text = seen.has(at) ? null : files.readText(at);
+  if (text === null) return null;
+  const reading = readConfig(text, at);
+  const facts = modelFacts(reading, files, new Set([...seen, path]));
+  if (facts === null) return null;
+  const tokenizer = tokenizerPathOf(reading, files);
+  const size = tokenizer === null ? null : tokenizerSize(tokenizer, files);
+  const isGrown = reading.partial?.embedding_init !== undefined;
+  const rows =
+    facts.vocabulary === null || size === null
+      ? size
+      : isGrown
+        ? Math.max(facts.vocabulary, size)
+        : facts.vocabulary;
+  return { name: `\`${shortened(written)}\`'s model`, isTied: facts.isTied, vocabulary: rows };
 }

@@ -1,4 +1,4 @@
-import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { templateFindings } from "../templates/jinja-parser";
 import { builtInTemplateNames, isBuiltInTemplate } from "../templates/template";
 import { LineIndex } from "../text/line-index";
@@ -9,7 +9,7 @@ import { type KeyPath, nodeAt, spanOf } from "./key-path";
 import { nearest } from "./nearest";
 import type { ConfigReading } from "./read-config";
 import { shortened } from "./shortened";
-import { chatTemplateOf, isConfigPath, tokenizerPathOf } from "./sources";
+import { chatTemplateOf, isConfigPath, newestTokenizerOf, tokenizerPathOf } from "./sources";
 
 /** What the config names and the disk does not have. */
 export function pathFindings(reading: ConfigReading, files: ConfigFiles): Finding[] {
@@ -67,8 +67,24 @@ export function pathFindings(reading: ConfigReading, files: ConfigFiles): Findin
 
   const tokenizer = config.tokenizer_name_or_path;
   if (tokenizer !== undefined) {
-    const kind = files.kind(resolve(folder, tokenizer));
-    if (kind === null) notFound(["tokenizer_name_or_path"], "The tokenizer", tokenizer);
+    const at = resolve(folder, tokenizer);
+    const kind = files.kind(at);
+    if (isConfigPath(tokenizer)) {
+      const written = newestTokenizerOf(at, files);
+      const node = nodeAt(root, ["tokenizer_name_or_path"]);
+      const newText = written === null ? "" : relative(folder, written);
+      report(
+        ["tokenizer_name_or_path"],
+        `\`${shortened(tokenizer)}\` is a config; a tokenizer is named by its directory. ${
+          written === null
+            ? "A config of `stage: vocabulary` writes one: `runs/<config>-<n>/tokenizer`."
+            : `The newest that this config has made is \`${shortened(newText)}\`.`
+        }`,
+        node && written !== null
+          ? [{ title: `Replace with \`${newText}\``, edits: [{ span: node.span, newText }] }]
+          : [],
+      );
+    } else if (kind === null) notFound(["tokenizer_name_or_path"], "The tokenizer", tokenizer);
     else if (kind === "directory" && files.kind(resolve(folder, tokenizer, "tokenizer.json")) !== "file") {
       report(["tokenizer_name_or_path"], `\`${shortened(tokenizer)}\` has no \`tokenizer.json\`.`);
     }

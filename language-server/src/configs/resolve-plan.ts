@@ -1,10 +1,11 @@
-import { basename, dirname, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { Finding } from "../text/span";
 import type { ConfigFiles } from "./config-files";
 import { datasetEntries } from "./dataset-entries";
 import { modelFindings, zipTieMapPath } from "./model-findings";
 import { pathFindings } from "./path-findings";
 import type { ConfigReading } from "./read-config";
+import { runNameOf } from "./run-names";
 import type { TrainingConfig } from "./schema";
 import { chatTemplateSource, isConfigPath, tokenizerPathOf } from "./sources";
 import type { DatasetSource, Interval, ModelSource, RopeScaling, TrainingPlan } from "./training-plan";
@@ -33,7 +34,7 @@ export function resolveTrainingPlan(reading: ConfigReading, files: ConfigFiles):
   if (!schedule || !optimizer || !model || !tokenizer) return { plan: null, findings };
   const plan: TrainingPlan = {
     config: path,
-    name: basename(path).replace(/(\.ziptie)?\.ya?ml$/i, ""),
+    name: runNameOf(path),
     stage: config.stage,
     model,
     vocabulary: vocabularyOf(config, folder, tokenizer, files),

@@ -4,6 +4,7 @@ import { isBuiltInTemplate } from "../templates/template";
 import type { ConfigFiles } from "./config-files";
 import type { ConfigReading } from "./read-config";
 import { readConfig } from "./read-config";
+import { runNameOf, runNumber } from "./run-names";
 import type { ChatTemplateSource } from "./training-plan";
 
 /** Whether a path names another training config rather than a model. */
@@ -31,6 +32,21 @@ export function tokenizerPathOf(reading: ConfigReading, files: ConfigFiles): str
     current = text === null ? null : readConfig(text, modelPath);
   }
   return null;
+}
+
+/** The tokenizer that a config of `stage: vocabulary` has written last; null when it has none. @param config absolute */
+export function newestTokenizerOf(config: string, files: ConfigFiles): string | null {
+  const text = files.readText(config);
+  const output = text === null ? undefined : readConfig(text, config).partial?.output_dir;
+  if (output === undefined) return null;
+  const folder = resolve(dirname(config), output);
+  const name = runNameOf(config);
+  const numbers = files
+    .names(folder)
+    .flatMap((entry) => runNumber(entry, name) ?? [])
+    .sort((a, b) => b - a);
+  const written = numbers.map((number) => join(folder, `${name}-${number}`, "tokenizer"));
+  return written.find((tokenizer) => files.kind(join(tokenizer, "tokenizer.json")) === "file") ?? null;
 }
 
 /**

@@ -1,9 +1,10 @@
-import { basename, dirname, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { ScriptName } from "../tokenizers/extension/scripts";
 import type { ZipTieWeights } from "../tokenizers/extension/zip-tie-weights";
 import type { ConfigFiles } from "./config-files";
 import { datasetEntries } from "./dataset-entries";
 import type { ConfigReading } from "./read-config";
+import { runNameOf } from "./run-names";
 import { tokenizerPathOf } from "./sources";
 
 /** What a config of `stage: vocabulary` means, every default resolved and every path absolute. */
@@ -55,7 +56,7 @@ export function resolveVocabularyPlan(reading: ConfigReading, files: ConfigFiles
     config;
   return {
     config: path,
-    name: basename(path).replace(/(\.ziptie)?\.ya?ml$/i, ""),
+    name: runNameOf(path),
     tokenizer,
     dataset: sources("dataset"),
     evaluation: sources("eval_dataset"),

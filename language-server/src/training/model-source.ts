@@ -15,7 +15,7 @@ export async function newestModelOf(
   const command = `ziptie train ${quoted(config.config)}`;
   if (config.adapter !== null) {
     throw new Refused(
-      `${config.config} trains an adapter, not a model; model_name_or_path takes the config of a run that trains every weight.`,
+      `${config.config} trains an adapter, not a model; model_name_or_path takes the config of a run that trains every weight. Merge the adapter with ziptie export and name the directory that it writes.`,
     );
   }
   const runs = (await new RunsRegistry().list([config.output_dir])).filter(

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { runNumber } from "../configs/run-names";
 import type { DatasetSource, TrainingPlan } from "../configs/training-plan";
 import type { PlanSummary } from "../protocol";
 import { type DataSummary, warningsOf } from "./data-summary";
@@ -11,7 +12,7 @@ import { thisMachine } from "./machine";
 import { draftPlan, summarisePlan } from "./plan-summary";
 import { type Reporter, throttled } from "./progress";
 import { RunningAlready } from "./refused";
-import { createRunDirectory, runFiles, runNumber } from "./run-directory";
+import { createRunDirectory, runFiles } from "./run-directory";
 import { type NamedFile, recordSources, stampsOf } from "./run-sources";
 import { RunsRegistry } from "./runs";
 import { ShardWriter, type WrittenShard, writeAside } from "./shards";
@@ -88,7 +89,7 @@ async function refuseSecondRun(plan: TrainingPlan, own?: string): Promise<void> 
 }
 
 function numberOf(run: string, plan: TrainingPlan): number {
-  return runNumber(run.slice(run.lastIndexOf("/") + 1), plan.name) ?? 0;
+  return runNumber(basename(run), plan.name) ?? 0;
 }
 
 async function fillRunDirectory(

@@ -12,6 +12,7 @@ import {
 } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
+import { runNumber } from "../configs/run-names";
 import { identify, isAlive, type ProcessIdentity, processIdentitySchema } from "./process-identity";
 import { hasCode } from "./refused";
 
@@ -122,13 +123,6 @@ async function newestNumber(outputDirectory: string, name: string): Promise<numb
     newest = Math.max(newest, runNumber(entry, name) ?? 0);
   }
   return newest;
-}
-
-/** The n of `<name>-<n>`; undefined for other names. */
-export function runNumber(directoryName: string, name: string): number | undefined {
-  if (!directoryName.startsWith(`${name}-`)) return undefined;
-  const digits = directoryName.slice(name.length + 1);
-  return /^[1-9]\d{0,14}$/.test(digits) ? Number(digits) : undefined;
 }
 
 /**

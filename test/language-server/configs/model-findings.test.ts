@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { applyFix, checkAnnotated } from "../annotated";
-import { check } from "./check";
+import { check, filesOf, project } from "./check";
 
 const pretrain = (model: string) => `stage: pretrain\nmodel_name_or_path: ${model}\ndataset: rows.jsonl\n`;
 
@@ -118,6 +118,29 @@ describe("tokenizer-model-vocab", () => {
       "embedding_init: mean\nembedding_init_map: m.json\n^^^^^^^^^^^^^^^^^^ incompatible-options: is ignored\n";
     expect(repaired(grown, lines)).toBe("embedding_init: mean\n");
   });
+  test("a model that another config makes has as many rows as that config says", () => {
+    const files = (config: string) => ({
+      ...project,
+      readText: (path: string) => (path === "/p/b.ziptie.yaml" ? config : project.readText(path)),
+      kind: (path: string) => (path === "/p/b.ziptie.yaml" ? ("file" as const) : project.kind(path)),
+    });
+    const own = `${pretrain("b.ziptie.yaml")}tokenizer_name_or_path: grown\n`;
+    const sizes =
+      "model: { hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1 }\ntokenizer_name_or_path: small\n";
+    const small = `stage: pretrain\ndataset: rows.jsonl\n${sizes}`;
+    const [finding, ...rest] = check(own, files(small));
+    expect(finding).toMatchObject({
+      rule: "tokenizer-model-vocab",
+      message: expect.stringContaining("has 3 tokens, the embedding of `b.ziptie.yaml`'s model 2 rows"),
+    });
+    expect(rest).toEqual([]);
+    expect(check(`${own}embedding_init: zip-tie\n`, files(small))).toEqual([]);
+    // What has been grown once needs no growing.
+    const grown = `${pretrain("small")}tokenizer_name_or_path: grown\nembedding_init: zip-tie\n`;
+    expect(check(own, files(grown))).toEqual([]);
+    // A config that names itself, by way of another, is no endless search.
+    expect(check(own, files(pretrain("a.ziptie.yaml")))).toEqual([]);
+  });
   test("a tokenizer that cannot be read is said elsewhere", () => {
     expect(check(pretrain("base"))).toEqual([]);
   });
@@ -149,6 +172,47 @@ describe("a model from random weights", () => {
     checkAnnotated(
       config("embedding_init: mean\n^^^^^^^^^^^^^^ incompatible-options: no token is missing\n"),
       check,
+    );
+  });
+});
+
+describe("a tokenizer that is named by the config that makes it", () => {
+  const own =
+    "stage: pretrain\nmodel_name_or_path: small\ntokenizer_name_or_path: more.ziptie.yaml\nembedding_init: mean\ndataset: rows.jsonl\n";
+  const at =
+    "                        ^^^^^^^^^^^^^^^^ path-not-found: is a config; a tokenizer is named by its directory. ";
+  const more = "stage: vocabulary\ntokenizer_name_or_path: small\nscripts: [Han]\ndataset: rows.jsonl\n";
+  const files = (texts: Readonly<Record<string, string>>) => {
+    const added = filesOf({ "/p/more.ziptie.yaml": more, ...texts });
+    return {
+      kind: (path: string) => added.kind(path) ?? project.kind(path),
+      readText: (path: string) => added.readText(path) ?? project.readText(path),
+      names: (path: string) => [...added.names(path), ...project.names(path)],
+    };
+  };
+  const annotated = (message: string) => {
+    const [before, after] = own.split("embedding_init");
+    return `${before}${at}${message}\nembedding_init${after}`;
+  };
+
+  test("is to be named by the newest directory that this has written", () => {
+    const grown = project.readText("/p/grown/tokenizer.json") ?? "";
+    const disk = files({
+      "/p/runs/more-2/tokenizer/tokenizer.json": grown,
+      "/p/runs/more-10/tokenizer/tokenizer.json": grown,
+      "/p/runs/more-11/run.json": "{}",
+    });
+    const message = "The newest that this config has made is `runs/more-10/tokenizer`.";
+    const { text } = checkAnnotated(annotated(message), (given) => check(given, disk));
+    const [finding] = check(text, disk);
+    if (!finding) throw new Error("There is nothing to repair.");
+    const repaired = applyFix(text, finding);
+    expect(repaired).toContain("tokenizer_name_or_path: runs/more-10/tokenizer\n");
+    expect(check(repaired, disk)).toEqual([]);
+  });
+  test("is to be made first where there is none", () => {
+    checkAnnotated(annotated("A config of `stage: vocabulary` writes one"), (given) =>
+      check(given, files({})),
     );
   });
 });
