@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { PlanSummary, RunSummary } from "../../../language-server/src/protocol";
 import { openRun, stopRun, waitForEnd } from "../../../language-server/src/training/runs";
 import { readSafetensorsHeader } from "../../../language-server/src/training/safetensors-header";
+import { EmbeddingRows } from "../../../language-server/src/training/vocabulary/embedding-rows";
 import { type Behaviour, fakeEngine, temporaryDirectory, until } from "./fake-engine";
 import { bundleProgram, TerminalCommand } from "./terminal";
 
@@ -403,5 +404,83 @@ describe.skipIf(!existsSync(realEngine))("with the real engine", () => {
     expect(JSON.parse(sft.stdout)).toMatchObject({ state: "finished", steps: 2 });
     const adapter = join(directory, "runs", "sft-1", "adapter", "adapter_model.safetensors");
     expect(await trained("sft.ziptie.yaml")).toEqual(await written(adapter));
+  }, 60_000);
+
+  test("a vocabulary is extended, and a model of the base goes on with it by zip-tie", async () => {
+    const train = async (name: string) => {
+      const { status, stdout, stderr } = await new TerminalCommand(
+        program,
+        ["train", name, "--format", "json"],
+        directory,
+        realEngine,
+      ).finished;
+      expect(status, stderr).toBe(0);
+      return JSON.parse(stdout);
+    };
+    writeFileSync(
+      join(directory, "rows.jsonl"),
+      '{"text": "月亮繞著地球轉，地球繞著太陽轉"}\n{"text": "the moon"}\n'.repeat(4),
+    );
+    writeFileSync(join(directory, "base.ziptie.yaml"), config("max_steps: 2"));
+    writeFileSync(
+      join(directory, "zh.ziptie.yaml"),
+      "stage: vocabulary\ntokenizer_name_or_path: tokenizer\nscripts: [Han]\ndataset: rows.jsonl\nvocab_size: 400\n",
+    );
+    await train("base.ziptie.yaml");
+    const { tokenizer } = await train("zh.ziptie.yaml");
+    writeFileSync(
+      join(directory, "grown.ziptie.yaml"),
+      `stage: pretrain
+model_name_or_path: base.ziptie.yaml
+tokenizer_name_or_path: runs/zh-1/tokenizer
+embedding_init: zip-tie
+dataset: rows.jsonl
+max_length: 64
+packing: true
+use_peft: true
+lora_r: 4
+lora_target_modules: [q_proj, v_proj, embed_tokens, lm_head]
+load_in_4bit: true
+optim: paged_adamw_8bit
+embedding_learning_rate: 1e-4
+max_steps: 2
+`,
+    );
+    expect(await run(["check", "grown.ziptie.yaml"])).toMatchObject({ status: 0 });
+    const grown = await train("grown.ziptie.yaml");
+    expect(grown).toMatchObject({ state: "finished", steps: 2 });
+
+    const map: Record<string, [number, number][]> = JSON.parse(
+      readFileSync(join(tokenizer, "zip-tie.json"), "utf8"),
+    );
+    expect(Object.keys(map).length).toBeGreaterThan(5);
+    const [before, after] = await Promise.all(
+      [join(firstRun(), "model"), join(grown.run, "base")].map((model) =>
+        EmbeddingRows.open([join(model, "model.safetensors")]),
+      ),
+    );
+    if (!before || !after) throw new Error("no embeddings");
+    try {
+      expect(after.rows).toBe(before.rows + Object.keys(map).length);
+      expect(await after.read(0, before.rows)).toEqual(await before.read(0, before.rows));
+      for (const [id, parts] of Object.entries(map)) {
+        const sum = new Float64Array(before.width);
+        for (const [part, weight] of parts) {
+          const row = await before.read(part, 1);
+          for (const [at, value] of row.entries()) (sum[at] as number) += weight * value;
+        }
+        const begun = await after.read(Number(id), 1);
+        for (const [at, value] of begun.entries()) expect(value).toBeCloseTo(sum[at] as number, 6);
+      }
+    } finally {
+      await Promise.all([before.close(), after.close()]);
+    }
+    // The adapter goes with the grown base and its tokenizer, and all of it into a model.
+    expect(existsSync(join(grown.run, "adapter", "tokenizer.json"))).toBe(true);
+    const exported = await new TerminalCommand(program, ["export", "grown-1"], directory, realEngine)
+      .finished;
+    expect(exported.status, exported.stderr).toBe(0);
+    const merged = await readSafetensorsHeader(join(grown.run, "merged", "model.safetensors"));
+    expect(merged.get("model.embed_tokens.weight")?.shape).toEqual([after.rows, after.width]);
   }, 60_000);
 });
