@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -22,12 +23,22 @@ void add_model(CLI::App& command, ziptie::ModelArgument& argument) {
   command.add_option("--adapter", argument.adapter, "PEFT adapter directory")->needs(directory);
 }
 
+/// Every shard of a model, data set or corpus is one open file, and the usual limit of 1,024 is there for
+/// programs that use select().
+void allow_many_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   // glibc raises this threshold with every large block that is freed, and then keeps such blocks: a model
   // whose workspace grows with its batches would hold every workspace it has outgrown.
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  allow_many_open_files();
 
   CLI::App app{"Trains Llama-family language models and runs them."};
   app.set_version_flag("--version", ZIPTIE_VERSION);

@@ -1,5 +1,9 @@
 #include "cli/model_argument.h"
 
+#include <fmt/core.h>
+
+#include <stdexcept>
+
 #include "engine/io/hf_config.h"
 #include "engine/io/hf_model.h"
 #include "engine/io/peft_adapter.h"
@@ -11,13 +15,25 @@ namespace {
 /// The person wants no more.
 struct Stopped {};
 
+Llama make(const LlamaConfig& config, const ModelArgument& argument, Backend& backend) {
+  if (argument.adapter.empty()) return Llama(config, {.train = false}, backend);
+  const AdapterConfig adapter = read_adapter_config(argument.adapter);
+  try {
+    return Llama(config, {.adapter = adapter, .train = false}, backend);
+  } catch (const std::invalid_argument& error) {
+    throw FileError(fmt::format("{}: does not fit the model: {}",
+                                (argument.adapter / adapter_config_file).string(), error.what()));
+  }
+}
+
 Llama load_directory(const ModelArgument& argument, Backend& backend, const InterruptionPoint& interruption) {
   const HfModel weights(argument.directory);
-  std::optional<AdapterConfig> adapter;
-  if (!argument.adapter.empty()) adapter = read_adapter_config(argument.adapter);
-  Llama model(weights.config(), {.adapter = adapter, .train = false}, backend);
+  Llama model = make(weights.config(), argument, backend);
+  // Before the base, which may take minutes to read.
+  std::optional<AdapterFile> adapter;
+  if (!argument.adapter.empty()) adapter.emplace(argument.adapter, model);
   weights.load_into(model, interruption);
-  if (adapter) load_adapter(argument.adapter, model);
+  if (adapter) adapter->load(interruption);
   return model;
 }
 

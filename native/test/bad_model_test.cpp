@@ -80,9 +80,9 @@ struct Fixture {
     change(parts);
     spoil(parts.join());
   }
-  Outcome generate() {
+  Outcome generate(const std::string& more = "") {
     return call("generate --model '" + model.string() + "' --prompts '" +
-                (directory / "prompts.jsonl").string() + "' --max-new-tokens 1 --threads 1");
+                (directory / "prompts.jsonl").string() + "' --max-new-tokens 1 --threads 1" + more);
   }
   /// Every command that reads a model refuses it with these words after the name of the file.
   void check_refused(const std::string& words, const fs::path& file = {}) {
@@ -215,4 +215,34 @@ TEST_CASE_FIXTURE(
   CHECK(failed[0]["reason"].get<std::string>().starts_with(weights.string()));
   CHECK_FALSE(fs::exists(directory / "run/model"));
   CHECK_FALSE(fs::exists(directory / "run/checkpoints"));
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "An adapter that does not fit is refused before the weights of its base are read") {
+  spoil([](Parts& parts) { parts.data.assign(parts.data.size(), '\xff'); });  // NaN
+  const auto adapter = directory / "adapter";
+  fs::create_directory(adapter);
+  const json config = {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", 4}, {"target_modules", {"q_proj"}}};
+  const auto refused = [&](const json& described, const std::string& words) {
+    std::ofstream(adapter / "adapter_config.json") << described;
+    const Outcome outcome = generate(" --adapter '" + adapter.string() + "'");
+    CHECK(outcome.status == 1);
+    CHECK_MESSAGE(outcome.said.starts_with("ziptie-engine: " + adapter.string() + "/" + words), outcome.said);
+  };
+  refused(config, "adapter_model.safetensors: cannot open");
+  const std::vector<float> values(2 * 8);
+  const std::vector<TensorContents> tensors = {
+      {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
+       DType::f32,
+       {2, 8},
+       std::as_bytes(std::span(values))}};
+  write_safetensors(adapter / "adapter_model.safetensors", tensors, {});
+  refused(
+      config,
+      "adapter_model.safetensors: tensor 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight' "
+      "has shape [2, 8], the model needs [2, 16]");
+  json elsewhere = config;
+  elsewhere["target_modules"] = {"query"};
+  refused(elsewhere,
+          "adapter_config.json: does not fit the model: target_modules: query names no linear layer");
 }

@@ -128,6 +128,33 @@ TEST_CASE("files are cut into chunks at line ends, whatever they hold") {
   CHECK(last == "no newline");
 }
 
+TEST_CASE("a corpus that is cut short while it is read is an error that names it") {
+  const TemporaryDirectory directory;
+  const auto path = directory / "corpus.txt";
+  std::ofstream(path) << std::string(3 << 20, '\n');
+  const Corpus corpus({{path, CorpusFormat::text, ""}});
+  std::filesystem::resize_file(path, 1 << 20);
+  CHECK(refusal([&] {
+          for (std::size_t chunk = 0; chunk < corpus.chunks(); ++chunk)
+            corpus.read(chunk, [](std::string_view) {});
+        }).starts_with(path.string() + ": the file has been cut short"));
+}
+
+TEST_CASE("a row without the field is named by file and line") {
+  const TemporaryDirectory directory;
+  const auto path = directory / "corpus.jsonl";
+  {
+    std::ofstream file(path);
+    for (int line = 0; line < 99'999; ++line) file << "{\"text\": \"a row like any other\"}\n";
+    file << "{\"Text\": \"\"}\n";
+  }
+  const Corpus corpus({{path, CorpusFormat::jsonl, "text"}});
+  CHECK(refusal([&] {
+          for (std::size_t chunk = 0; chunk < corpus.chunks(); ++chunk)
+            corpus.read(chunk, [](std::string_view) {});
+        }) == path.string() + ":100000: the row has no text \"text\"");
+}
+
 TEST_CASE("a plan is refused with the key that is wrong") {
   const auto plan = [](const char* change) {
     auto json = nlohmann::json::parse(R"({"version": 1, "dataset": [{"path": "/a", "format": "text"}],

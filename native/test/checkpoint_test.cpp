@@ -146,6 +146,27 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(store.steps() == Steps{1, 2, 3, 4});
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "Loading a checkpoint can be interrupted, which is no damage of the checkpoint's") {
+  for (const std::int64_t step : {1, 2}) save(step);
+  CHECK(refusal([&] {
+          load_resume_point(store, tensors, *backend, [] { throw std::runtime_error("interrupted"); });
+        }) == "interrupted");
+}
+
+TEST_CASE_FIXTURE(Fixture, "A matrix that others hold turned over is saved so, and comes back") {
+  tensors.weights[0].transposed = true;
+  tensors.weights[0].value.shape = {1, 4};
+  tensors.companions = {{"adapter_config.json", "{}"}};
+  save(3);
+  const SafetensorsFile file(checkpoint(3) / "model.safetensors");
+  CHECK(file.at("w").shape == std::vector<std::int64_t>{4, 1});
+  CHECK(fs::exists(checkpoint(3) / "adapter_config.json"));
+  fill(99);
+  store.load(3, tensors, *backend);
+  CHECK(first() == 3);
+}
+
 TEST_CASE_FIXTURE(Fixture, "What is set aside is no checkpoint any more, but is all still there") {
   for (int again = 0; again < 2; ++again) {
     save(5);

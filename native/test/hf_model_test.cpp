@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <deque>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -58,15 +59,18 @@ struct Fixture {
   std::string open_refusal() {
     return refusal([&] { HfModel opened(directory.path()); });
   }
-  void write_weights(const std::vector<TensorInfo>& tensors, const std::string& name = "model.safetensors") {
+  void write_weights(const std::vector<TensorContents>& tensors,
+                     const std::string& name = "model.safetensors") {
     write_safetensors(directory / name, tensors, {});
   }
-  /// The tensors of the written file; they point into `file`.
-  std::vector<TensorInfo> tensors(const SafetensorsFile& file) {
-    std::vector<TensorInfo> tensors;
-    for (const auto& [name, tensor] : file.tensors()) tensors.push_back(tensor);
+  /// The tensors of the written file.
+  std::vector<TensorContents> tensors(const SafetensorsFile& file) {
+    std::vector<TensorContents> tensors;
+    for (const auto& [name, tensor] : file.tensors())
+      tensors.push_back({name, tensor.dtype, tensor.shape, contents.emplace_back(file.read(tensor))});
     return tensors;
   }
+  std::deque<std::vector<std::byte>> contents;  ///< what `tensors` point into
 };
 
 }  // namespace
@@ -158,7 +162,7 @@ TEST_CASE_FIXTURE(Fixture,
   const SafetensorsFile original(directory / "original");
   SUBCASE("missing") {
     auto tensors = this->tensors(original);
-    std::erase_if(tensors, [](const TensorInfo& tensor) { return tensor.name == "model.norm.weight"; });
+    std::erase_if(tensors, [](const TensorContents& tensor) { return tensor.name == "model.norm.weight"; });
     write_weights(tensors);
     CHECK(open_refusal().ends_with("there is no tensor 'model.norm.weight', which config.json calls for"));
   }
@@ -209,7 +213,7 @@ TEST_CASE_FIXTURE(Fixture,
   std::filesystem::rename(directory / "model.safetensors", directory / "original");
   const SafetensorsFile original(directory / "original");
   auto tensors = this->tensors(original);
-  const std::vector<TensorInfo> first(tensors.begin(), tensors.begin() + 5),
+  const std::vector<TensorContents> first(tensors.begin(), tensors.begin() + 5),
       second(tensors.begin() + 5, tensors.end());
   write_weights(first, "model-00001-of-00002.safetensors");
   write_weights(second, "model-00002-of-00002.safetensors");
@@ -269,13 +273,13 @@ TEST_CASE("An adapter is written under PEFT's names and read back") {
   CHECK(read.use_rslora);
   CHECK(read.target_modules == config.target_modules);
   Llama loaded(tiny_config(false), {.adapter = read}, *backend);
-  load_adapter(directory.path(), loaded);
+  AdapterFile(directory.path(), loaded).load();
   const std::string a = "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight";
   CHECK(values_of(loaded, a) == values_of(model, a));
 
   Llama other(tiny_config(false), {.adapter = AdapterConfig{4, 8, 0, false, {"q_proj"}}}, *backend);
   CHECK(refusal([&] {
-          load_adapter(directory.path(), other);
+          AdapterFile(directory.path(), other).load();
         }).find("has no place in the model with this adapter") != std::string::npos);
 }
 

@@ -143,6 +143,22 @@ TEST_CASE_FIXTURE(Fixture, "SIGTERM does not wait until input files are hashed")
   CHECK(read_events(directory / "hashing").back()["state"] == "stopped");
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "Token shards that are cut short while a run trains on them end it with their name") {
+  plan["schedule"]["steps"] = 100'000;
+  const auto path = write_plan("cut-short");
+  const pid_t engine = start({"train", path.string()}, log);
+  wait_for_step(path.parent_path(), 2);
+  fs::resize_file(directory / "train.safetensors", 0);
+  CHECK(wait_for(engine) == 1);
+  const json last = read_events(path.parent_path()).back();
+  CHECK(last["event"] == "run_failed");
+  const std::string reason = last["reason"];
+  CHECK_MESSAGE(
+      reason.starts_with((directory / "train.safetensors").string() + ": the file has been cut short"),
+      reason);
+}
+
 TEST_CASE_FIXTURE(Fixture, "A second engine on a directory is turned away and the first goes on") {
   plan["schedule"]["steps"] = 100'000;
   const auto path = write_plan("run");

@@ -30,7 +30,7 @@ void check_round_trip(const LlamaConfig& config, const AdapterConfig& adapter) {
   write_adapter(directory.path(), model, adapter, "/models/base");
   Llama loaded(config, {.adapter = read_adapter_config(directory.path())}, *backend);
   loaded.initialize_base(1);
-  load_adapter(directory.path(), loaded);
+  AdapterFile(directory.path(), loaded).load();
   const OwnedBatch batch({9, 4}, 19, 3);
   CHECK(loaded.logits(batch) == model.logits(batch));
 }
@@ -112,7 +112,7 @@ TEST_CASE("An adapter whose two ends differ is refused in a tied model") {
   adapter.ensure_weight_tying = true;
   Llama tied(small_config(true), {.adapter = adapter}, *backend);
   CHECK(refusal([&] {
-          load_adapter(directory.path(), tied);
+          AdapterFile(directory.path(), tied).load();
         }).find("are one in this tied model, but they differ") != std::string::npos);
 }
 

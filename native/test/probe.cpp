@@ -29,8 +29,8 @@ struct RewriteArguments {
 };
 
 template <class T>
-TensorInfo tensor(const std::string& name, DType dtype, std::vector<std::int64_t> shape,
-                  const std::vector<T>& values) {
+TensorContents tensor(const std::string& name, DType dtype, std::vector<std::int64_t> shape,
+                      const std::vector<T>& values) {
   return {name, dtype, std::move(shape), std::as_bytes(std::span(values))};
 }
 
@@ -44,7 +44,7 @@ void write_logits(const LogitsArguments& arguments) {
   if (!arguments.adapter.empty()) adapter = read_adapter_config(arguments.adapter);
   Llama model(files.config(), {.adapter = adapter, .recompute = arguments.recompute}, backend);
   files.load_into(model);
-  if (adapter) load_adapter(arguments.adapter, model);
+  if (adapter) AdapterFile(arguments.adapter, model).load();
 
   const fs::path shards[] = {arguments.shard};
   const TokenDataset rows(shards, {files.config().vocab_size, std::numeric_limits<std::int32_t>::max()});
@@ -56,7 +56,7 @@ void write_logits(const LogitsArguments& arguments) {
       arguments.gradients ? model.forward_backward(batch.view(), 1.0, {}) : model.forward(batch.view());
   const std::vector<float> loss_sum = {static_cast<float>(loss.sum)};
   const std::vector<std::uint64_t> loss_tokens = {static_cast<std::uint64_t>(loss.tokens)};
-  std::vector<TensorInfo> tensors = {
+  std::vector<TensorContents> tensors = {
       tensor("logits", DType::f32, {batch.tokens(), files.config().vocab_size}, logits),
       tensor("loss_sum", DType::f32, {1}, loss_sum), tensor("loss_tokens", DType::u64, {1}, loss_tokens)};
   std::vector<std::vector<float>> gradients;
@@ -94,7 +94,7 @@ void write_optimizer_steps(OptimizerArguments arguments) {
   parameter.name = "value";
   parameter.value = {value.data(), DType::f32, 1, {elements}};
   parameter.gradient = Tensor{gradient.data(), DType::f32, 1, {elements}};
-  backend.copy_to_device(value.data(), input.at("value").bytes.data(), bytes);
+  load_bytes(input, input.at("value"), value.data(), backend);
   if (arguments.name == "adamw_8bit") arguments.settings.name = OptimizerName::adamw_8bit;
   if (arguments.name == "paged_adamw_8bit") arguments.settings.name = OptimizerName::paged_adamw_8bit;
   Optimizer optimizer(backend, std::span(&parameter, 1), arguments.settings);
@@ -102,9 +102,10 @@ void write_optimizer_steps(OptimizerArguments arguments) {
   std::vector<NamedTensor> shown = optimizer.weights();
   for (const NamedTensor& tensor : optimizer.state()) shown.push_back(tensor);
   std::vector<std::vector<std::byte>> after(shown.size());
+  const std::vector<std::byte> all_gradients = input.read(gradients);
   for (std::int64_t step = 1; step <= steps; ++step) {
-    backend.copy_to_device(gradient.data(),
-                           gradients.bytes.data() + static_cast<std::size_t>(step - 1) * bytes, bytes);
+    backend.copy_to_device(gradient.data(), all_gradients.data() + static_cast<std::size_t>(step - 1) * bytes,
+                           bytes);
     optimizer.clip_gradients();
     optimizer.update(step, 1);
     for (std::size_t i = 0; i < shown.size(); ++i) {
@@ -114,7 +115,7 @@ void write_optimizer_steps(OptimizerArguments arguments) {
       backend.copy_to_host(after[i].data() + after[i].size() - size, tensor.data, size);
     }
   }
-  std::vector<TensorInfo> tensors;
+  std::vector<TensorContents> tensors;
   for (std::size_t i = 0; i < shown.size(); ++i)
     tensors.push_back({shown[i].name, shown[i].value.dtype, {steps, shown[i].value.shape[0]}, after[i]});
   write_safetensors(arguments.output, tensors, {});
@@ -139,7 +140,7 @@ void rewrite_adapter(const RewriteArguments& arguments) {
   if (arguments.fresh) {
     model.initialize_adapter(1);
   } else {
-    load_adapter(arguments.adapter, model);
+    AdapterFile(arguments.adapter, model).load();
   }
   fs::create_directories(arguments.output);
   write_adapter(arguments.output, model, adapter, arguments.model.string());

@@ -25,14 +25,14 @@ class Tensors {
   }
   Tensor read(const SafetensorsFile& file, const std::string& name) {
     const TensorInfo& info = file.at(name);
-    const Tensor tensor =
-        make(info.dtype, static_cast<std::int64_t>(info.bytes.size() / size_of(info.dtype)));
-    backend_.copy_to_device(tensor.data, info.bytes.data(), info.bytes.size());
+    const Tensor tensor = make(info.dtype, static_cast<std::int64_t>(info.bytes / size_of(info.dtype)));
+    const std::vector<std::byte> contents = file.read(info);
+    backend_.copy_to_device(tensor.data, contents.data(), contents.size());
     return tensor;
   }
   void write(const fs::path& path, const std::map<std::string, Tensor>& tensors) {
     std::vector<std::vector<std::byte>> contents;
-    std::vector<TensorInfo> infos;
+    std::vector<TensorContents> infos;
     for (const auto& [name, tensor] : tensors) {
       auto& bytes = contents.emplace_back(tensor.elements() * size_of(tensor.dtype));
       backend_.copy_to_host(bytes.data(), tensor.data, bytes.size());

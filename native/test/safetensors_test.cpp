@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <fstream>
 
+#include "engine/io/tensor_transfer.h"
 #include "refusal.h"
 #include "temporary_directory.h"
 
@@ -37,7 +39,7 @@ TEST_CASE("What is written is read back, in name order and with its metadata") {
   const std::vector<float> weights = {1.5F, -2, 3, 4, 5, 6};
   const std::vector<std::uint8_t> mask = {1, 0, 1};
   const std::vector<std::uint64_t> none;
-  const std::vector<TensorInfo> tensors = {
+  const std::vector<TensorContents> tensors = {
       {"z.weight", DType::f32, {2, 3}, std::as_bytes(std::span(weights))},
       {"a.mask", DType::u8, {3}, std::as_bytes(std::span(mask))},
       {"empty", DType::u64, {0}, std::as_bytes(std::span(none))},
@@ -47,11 +49,11 @@ TEST_CASE("What is written is read back, in name order and with its metadata") {
   const SafetensorsFile file(directory / "file");
   CHECK(file.tensors().size() == 4);
   CHECK(file.metadata() == std::map<std::string, std::string>{{"format", "pt"}, {"名", "值 \"quoted\""}});
-  for (const TensorInfo& expected : tensors) {
+  for (const TensorContents& expected : tensors) {
     const TensorInfo& read = file.at(expected.name);
     CHECK(read.dtype == expected.dtype);
     CHECK(read.shape == expected.shape);
-    CHECK(std::ranges::equal(read.bytes, expected.bytes));
+    CHECK(std::ranges::equal(file.read(read), expected.bytes));
   }
   CHECK(refusal([&] { (void)file.at("absent"); }).ends_with("there is no tensor 'absent'"));
 }
@@ -155,9 +157,44 @@ TEST_CASE("Something that is no readable file is refused by its name") {
         directory.path().string() + ": not a regular file");
 }
 
+TEST_CASE("A file that is cut short while it is open is an error that names it") {
+  const TemporaryDirectory directory;
+  const std::vector<float> weights(1 << 16);
+  const auto bytes = std::as_bytes(std::span(weights));
+  write_safetensors(directory / "file", std::vector<TensorContents>{{"w", DType::f32, {1 << 16}, bytes}}, {});
+  const SafetensorsFile file(directory / "file");
+  const auto size = std::filesystem::file_size(directory / "file");
+  CHECK(file.read(file.at("w")).size() == bytes.size());
+  std::filesystem::resize_file(directory / "file", size / 2);
+  CHECK(refusal([&] { (void)file.read(file.at("w")); }) ==
+        (directory / "file").string() + ": the file has been cut short while it was in use: it had " +
+            std::to_string(size) + " bytes, and has " + std::to_string(size / 2) + " now");
+  CHECK(refusal([&] { (void)read_tensor(file, file.at("w")); }).starts_with((directory / "file").string()));
+}
+
+TEST_CASE("Numbers are read across the pieces that a large tensor is read in") {
+  const TemporaryDirectory directory;
+  constexpr std::int64_t count = 1'200'000;
+  std::vector<float> weights(count);
+  for (std::int64_t i = 0; i < count; ++i) weights[static_cast<std::size_t>(i)] = static_cast<float>(i % 257);
+  const auto written = [&](DType dtype) {
+    std::vector<std::byte> bytes(weights.size() * size_of(dtype));
+    (void)narrow(weights, dtype, bytes);
+    write_safetensors(directory / "file", std::vector<TensorContents>{{"w", dtype, {count}, bytes}}, {});
+    const SafetensorsFile file(directory / "file");
+    return read_tensor(file, file.at("w"));
+  };
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::f64})
+    CHECK(written(dtype) == weights);
+  weights[1'100'000] = NAN;
+  CHECK(refusal([&] {
+          (void)written(DType::f16);
+        }).ends_with("holds nan at element 1100000; the weights are damaged"));
+}
+
 TEST_CASE("A full disk is reported with the system's reason") {
   const std::vector<float> weights(4096);
-  const std::vector<TensorInfo> tensors = {{"w", DType::f32, {4096}, std::as_bytes(std::span(weights))}};
+  const std::vector<TensorContents> tensors = {{"w", DType::f32, {4096}, std::as_bytes(std::span(weights))}};
   CHECK(refusal([&] { write_safetensors("/dev/full", tensors, {}); }).find("No space left on device") !=
         std::string::npos);
 }

@@ -20,9 +20,9 @@ TokenDataset open(const std::filesystem::path& path, std::int64_t max_length,
 std::string refusal_of(const std::vector<std::uint32_t>& ids, const std::vector<std::uint8_t>& mask,
                        const std::vector<std::uint64_t>& offsets) {
   const TemporaryDirectory directory;
-  const std::vector<TensorInfo> tensors = {one_dimensional("input_ids", DType::u32, ids),
-                                           one_dimensional("loss_mask", DType::u8, mask),
-                                           one_dimensional("row_offsets", DType::u64, offsets)};
+  const std::vector<TensorContents> tensors = {one_dimensional("input_ids", DType::u32, ids),
+                                               one_dimensional("loss_mask", DType::u8, mask),
+                                               one_dimensional("row_offsets", DType::u64, offsets)};
   write_safetensors(directory / "shard", tensors, {});
   const std::string message = refusal([&] { open(directory / "shard", 10); });
   REQUIRE(message.starts_with((directory / "shard").string()));
@@ -81,7 +81,7 @@ TokenDataset open_packed(const std::filesystem::path& path, const std::vector<st
   const std::vector<std::uint32_t> ids = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
   const std::vector<std::uint8_t> mask = {1, 1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 1};
   const std::vector<std::uint64_t> rows = {0, 3, 5, 7, 12};
-  const std::vector<TensorInfo> tensors = {
+  const std::vector<TensorContents> tensors = {
       one_dimensional("input_ids", DType::u32, ids), one_dimensional("loss_mask", DType::u8, mask),
       one_dimensional("row_offsets", DType::u64, rows), one_dimensional("pack_offsets", DType::u64, offsets)};
   write_safetensors(path, tensors, {});
@@ -164,7 +164,7 @@ TEST_CASE("A shard that lacks a tensor or has it in another type is refused") {
   CHECK(refusal([&] {
           open(directory / "typed", 10);
         }).find("'input_ids' is F32 [1], token shards hold U32") != std::string::npos);
-  write_safetensors(directory / "empty", std::vector<TensorInfo>{}, {});
+  write_safetensors(directory / "empty", std::vector<TensorContents>{}, {});
   CHECK(refusal([&] { open(directory / "empty", 10); }).find("there is no tensor 'input_ids'") !=
         std::string::npos);
 }

@@ -12,7 +12,7 @@ struct TokenRow {
 };
 
 template <class T>
-ziptie::TensorInfo one_dimensional(const char* name, ziptie::DType dtype, const std::vector<T>& values) {
+ziptie::TensorContents one_dimensional(const char* name, ziptie::DType dtype, const std::vector<T>& values) {
   return {name, dtype, {static_cast<std::int64_t>(values.size())}, std::as_bytes(std::span(values))};
 }
 
@@ -27,9 +27,9 @@ inline void write_shard(const std::filesystem::path& path, const std::vector<Tok
     mask.insert(mask.end(), row.loss_mask.begin(), row.loss_mask.end());
     offsets.push_back(ids.size());
   }
-  std::vector<ziptie::TensorInfo> tensors = {one_dimensional("input_ids", ziptie::DType::u32, ids),
-                                             one_dimensional("loss_mask", ziptie::DType::u8, mask),
-                                             one_dimensional("row_offsets", ziptie::DType::u64, offsets)};
+  std::vector<ziptie::TensorContents> tensors = {one_dimensional("input_ids", ziptie::DType::u32, ids),
+                                                 one_dimensional("loss_mask", ziptie::DType::u8, mask),
+                                                 one_dimensional("row_offsets", ziptie::DType::u64, offsets)};
   if (!pack_offsets.empty())
     tensors.push_back(one_dimensional("pack_offsets", ziptie::DType::u64, pack_offsets));
   ziptie::write_safetensors(path, tensors, {});

@@ -4,8 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-
-#include "engine/io/safetensors.h"
+#include <span>
 
 namespace ziptie {
 namespace {
@@ -76,30 +75,70 @@ std::string_view without_return(std::string_view line) {
   return line;
 }
 
+/// Gives what lies from `begin` to `end` to `look` in pieces, with their place, until it says that it has
+/// seen enough.
+void look_through(const InputFile& file, std::uint64_t begin, std::uint64_t end,
+                  const std::function<bool(std::uint64_t at, std::string_view piece)>& look) {
+  std::string piece;
+  for (std::uint64_t at = begin; at < end; at += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(1 << 16, end - at));
+    file.read(at, std::as_writable_bytes(std::span(piece)));
+    if (look(at, piece)) return;
+  }
+}
+
+/// The first line break of `file` from `begin` on, or its end.
+std::uint64_t find_line_break(const InputFile& file, std::uint64_t begin) {
+  std::uint64_t line_break = file.size();
+  look_through(file, begin, file.size(), [&](std::uint64_t at, std::string_view piece) {
+    const std::size_t found = piece.find('\n');
+    if (found != std::string_view::npos) line_break = at + found;
+    return found != std::string_view::npos;
+  });
+  return line_break;
+}
+
+bool begins_with_byte_order_mark(const InputFile& file) {
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  if (file.size() < mark.size()) return false;
+  std::string begin(mark.size(), '\0');
+  file.read(0, std::as_writable_bytes(std::span(begin)));
+  return begin == mark;
+}
+
 }  // namespace
 
 Corpus::Corpus(const std::vector<CorpusFile>& files) : files_(files) {
-  mapped_.reserve(files.size());
-  for (std::size_t file = 0; file < files.size(); ++file) {
-    const auto bytes = mapped_.emplace_back(files[file].path).bytes();
-    std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-    bytes_ += text.size();
-    while (!text.empty()) {
-      std::size_t end = std::min(chunk_size, text.size());
-      if (end < text.size()) {
-        const std::size_t newline = text.find('\n', end - 1);
-        end = newline == std::string_view::npos ? text.size() : newline + 1;
-      }
-      chunks_.push_back({file, text.substr(0, end)});
-      text.remove_prefix(end);
+  opened_.reserve(files.size());
+  for (std::size_t index = 0; index < files.size(); ++index) {
+    const InputFile& file = opened_.emplace_back(files[index].path);
+    std::uint64_t begin = begins_with_byte_order_mark(file) ? 3 : 0;
+    bytes_ += file.size() - begin;
+    while (begin < file.size()) {
+      std::uint64_t end = std::min(begin + chunk_size, file.size());
+      if (end < file.size()) end = std::min(find_line_break(file, end - 1) + 1, file.size());
+      chunks_.push_back({index, begin, end - begin});
+      begin = end;
     }
   }
 }
 
-void Corpus::read(std::size_t chunk, const std::function<void(std::string_view)>& take) const {
-  const CorpusFile& file = files_[chunks_[chunk].file];
-  for (std::string_view rest = chunks_[chunk].text; !rest.empty();) {
+FileError Corpus::refuse(const Chunk& chunk, std::uint64_t at, const std::string& what) const {
+  const InputFile& file = opened_[chunk.file];
+  std::int64_t line = 1;
+  look_through(file, 0, at, [&](std::uint64_t, std::string_view piece) {
+    line += std::count(piece.begin(), piece.end(), '\n');
+    return false;
+  });
+  return FileError(fmt::format("{}:{}: {}", file.path().string(), line, what));
+}
+
+void Corpus::read(std::size_t index, const std::function<void(std::string_view)>& take) const {
+  const Chunk& chunk = chunks_[index];
+  const CorpusFile& file = files_[chunk.file];
+  std::string text(chunk.size, '\0');
+  opened_[chunk.file].read(chunk.begin, std::as_writable_bytes(std::span(text)));
+  for (std::string_view rest = text; !rest.empty();) {
     const std::size_t newline = std::min(rest.find('\n'), rest.size());
     const std::string_view line = without_return(rest.substr(0, newline));
     rest.remove_prefix(std::min(newline + 1, rest.size()));
@@ -110,16 +149,11 @@ void Corpus::read(std::size_t chunk, const std::function<void(std::string_view)>
     if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
     FieldReader reader(file.field);
     const bool is_json = nlohmann::json::sax_parse(line, &reader);
-    if (is_json && reader.found()) {
-      if (!reader.text().empty()) take(reader.text());
-      continue;
+    if (!is_json || !reader.found()) {
+      throw refuse(chunk, chunk.begin + static_cast<std::uint64_t>(line.data() - text.data()),
+                   is_json ? fmt::format("the row has no text \"{}\"", file.field) : reader.complaint());
     }
-    const auto bytes = mapped_[chunks_[chunk].file].bytes();
-    const char* begin = reinterpret_cast<const char*>(bytes.data());
-    const auto number = 1 + std::count(begin, line.data(), '\n');
-    throw FileError(
-        is_json ? fmt::format("{}:{}: the row has no text \"{}\"", file.path.string(), number, file.field)
-                : fmt::format("{}:{}: {}", file.path.string(), number, reader.complaint()));
+    if (!reader.text().empty()) take(reader.text());
   }
 }
 

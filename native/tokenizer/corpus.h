@@ -6,7 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/io/mapped_file.h"
+#include "engine/io/input_file.h"
+#include "engine/io/safetensors.h"
 
 namespace ziptie {
 
@@ -30,20 +31,24 @@ class Corpus {
 
   std::size_t chunks() const { return chunks_.size(); }
   std::uint64_t bytes() const { return bytes_; }
-  std::uint64_t chunk_bytes(std::size_t chunk) const { return chunks_[chunk].text.size(); }
+  std::uint64_t chunk_bytes(std::size_t chunk) const { return chunks_[chunk].size; }
 
-  /// Calls `take` for every text of a chunk, in order. Empty lines are no texts.
-  /// @throws FileError naming file and line of a row that has no such field
+  /// Calls `take` for every text of a chunk, in order. Empty lines are no texts. The chunk is in memory
+  /// meanwhile.
+  /// @throws FileError naming file and line of a row that has no such field, or the file when it has been cut
+  /// short
   void read(std::size_t chunk, const std::function<void(std::string_view)>& take) const;
 
  private:
   struct Chunk {
     std::size_t file;
-    std::string_view text;
+    std::uint64_t begin, size;
   };
 
+  FileError refuse(const Chunk& chunk, std::uint64_t at, const std::string& what) const;
+
   std::vector<CorpusFile> files_;
-  std::vector<MappedFile> mapped_;
+  std::vector<InputFile> opened_;
   std::vector<Chunk> chunks_;
   std::uint64_t bytes_ = 0;
 };

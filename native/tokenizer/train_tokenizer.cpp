@@ -5,28 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/durable_file.h"
-#include "engine/io/safetensors.h"
 #include "tokenizer/count_words.h"
 
 namespace ziptie {
 namespace {
-
-void write_aside(const std::filesystem::path& path, std::string_view text) {
-  const auto aside = path.parent_path() / fmt::format(".{}.tmp", path.filename().string());
-  try {
-    write_file(aside, text);
-    std::filesystem::rename(aside, path);
-    sync_directory(path.parent_path());
-  } catch (const std::filesystem::filesystem_error& error) {
-    std::error_code ignored;
-    std::filesystem::remove(aside, ignored);
-    throw FileError(fmt::format("{}: cannot write: {}", path.string(), error.code().message()));
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove(aside, ignored);
-    throw;
-  }
-}
 
 std::string json_of(const BpeModel& model) {
   nlohmann::json merges = nlohmann::json::array();
@@ -50,7 +32,7 @@ TrainedTokenizer train_tokenizer(const TrainerPlan& plan, const TrainerControl& 
   trained.merges = model.merges.size();
   control.report("writing", 0, 1);
   if (control.stop()) throw Cancelled();
-  write_aside(plan.output, json_of(model));
+  write_file_aside(plan.output, json_of(model));
   return trained;
 }
 

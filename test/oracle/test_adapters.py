@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import probe_logits, relative_difference, run_probe
+from conftest import probe_logits, relative_difference, run_engine, run_probe, write_plan, write_shard
 from models import random_model, random_rows
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.numpy import load_file
@@ -77,3 +77,31 @@ def test_a_fresh_adapter_starts_as_pefts(tied, tmp_path):
         assert ours[name].std() == pytest.approx(tensor.std(), rel=0.15), name
     written = json.loads((tmp_path / "ours" / "adapter_config.json").read_text())
     assert written["ensure_weight_tying"] == tied
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_peft_loads_a_checkpoint_of_a_run_as_it_loads_its_adapter(tied, tmp_path):
+    base = tmp_path / "model"
+    plain = logits_of(random_model(base, seed=9, tie_word_embeddings=tied))
+    write_shard(tmp_path / "shard.safetensors", ROWS)
+    run = tmp_path / "run"
+    plan = write_plan(
+        run,
+        model={"path": str(base)},
+        shard=tmp_path / "shard.safetensors",
+        steps=3,
+        checkpointing={"save_steps": 1, "save_total_limit": None},
+        adapter={
+            "r": 3,
+            "alpha": 8,
+            "dropout": 0.0,
+            "use_rslora": False,
+            "target_modules": ["q_proj", "down_proj", "embed_tokens", *([] if tied else ["lm_head"])],
+            "modules_to_save": ["norm"],
+        },
+    )
+    run_engine("train", str(plan))
+    trained = logits_of(by_peft(base, run / "adapter"))
+    assert relative_difference(trained, plain) > 0.01
+    assert (logits_of(by_peft(base, run / "checkpoints" / "step-3")) == trained).all()
+    assert relative_difference(logits_of(by_peft(base, run / "checkpoints" / "step-1")), trained) > 0.001

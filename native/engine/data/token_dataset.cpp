@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 namespace ziptie {
@@ -20,35 +19,57 @@ const TensorInfo& vector_of(const SafetensorsFile& file, const char* name, DType
   return tensor;
 }
 
-/// A safetensors file aligns nothing.
+/// The elements of a vector in a file. Whoever asks for them in order has each read once.
 template <class T>
-T element(const TensorInfo& tensor, std::uint64_t index) {
-  T value;
-  std::memcpy(&value, tensor.bytes.data() + index * sizeof value, sizeof value);
-  return value;
-}
+class Elements {
+ public:
+  Elements(const SafetensorsFile& file, const char* name, DType dtype)
+      : file_(file), tensor_(vector_of(file, name, dtype)) {}
+
+  std::uint64_t size() const { return static_cast<std::uint64_t>(tensor_.shape[0]); }
+  T operator[](std::uint64_t index) { return run(index, index + 1)[0]; }
+  /// Elements from `begin` on, as many of those before `end` as are at hand; at least one, if there is one.
+  std::span<const T> run(std::uint64_t begin, std::uint64_t end) {
+    if (begin < window_begin_ || begin >= window_begin_ + window_.size()) {
+      window_.resize(std::min<std::uint64_t>(window_size, size() - begin));
+      window_begin_ = begin;
+      file_.read(tensor_, begin * sizeof(T), std::as_writable_bytes(std::span(window_)));
+    }
+    return std::span(window_)
+        .subspan(begin - window_begin_)
+        .first(std::min<std::uint64_t>(end, window_begin_ + window_.size()) - begin);
+  }
+
+ private:
+  static constexpr std::uint64_t window_size = 1 << 16;
+
+  const SafetensorsFile& file_;
+  const TensorInfo& tensor_;
+  std::vector<T> window_;
+  std::uint64_t window_begin_ = 0;
+};
 
 /// Offsets of `parts` into `whole` things, as in [0, 3, 7] for 7 things in two parts.
 class Offsets {
  public:
   /// @throws FileError unless they begin with 0 and end at `whole`
   Offsets(const SafetensorsFile& file, const char* name, std::uint64_t whole, const char* things)
-      : file_(file), name_(name), things_(things), whole_(whole), values_(vector_of(file, name, DType::u64)) {
-    if (values_.shape[0] < 1 || element<std::uint64_t>(values_, 0) != 0)
+      : file_(file), name_(name), things_(things), whole_(whole), values_(file, name, DType::u64) {
+    if (values_.size() < 1 || values_[0] != 0)
       throw FileError(fmt::format("{}: {} do not begin with 0", file.path().string(), name));
-    if (const auto end = element<std::uint64_t>(values_, parts()); end != whole) {
+    if (const auto end = values_[parts()]; end != whole) {
       throw FileError(
           fmt::format("{}: {} end at {}, there are {} {}", file.path().string(), name, end, whole, things));
     }
   }
 
-  std::uint64_t parts() const { return static_cast<std::uint64_t>(values_.shape[0]) - 1; }
+  std::uint64_t parts() const { return values_.size() - 1; }
   struct Range {
     std::uint64_t begin, end;
   };
   /// @throws FileError calling the part `what` when it ends before it begins or beyond the whole
-  Range at(std::uint64_t part, const char* what) const {
-    const auto begin = element<std::uint64_t>(values_, part), end = element<std::uint64_t>(values_, part + 1);
+  Range at(std::uint64_t part, const char* what) {
+    const std::uint64_t begin = values_[part], end = values_[part + 1];
     if (end < begin || end > whole_) {
       throw FileError(fmt::format("{}: {} {}: {} [{}, {}) do not ascend within {} {}", file_.path().string(),
                                   what, part, name_, begin, end, whole_, things_));
@@ -61,7 +82,7 @@ class Offsets {
   const char* name_;
   const char* things_;
   std::uint64_t whole_;
-  const TensorInfo& values_;
+  Elements<std::uint64_t> values_;
 };
 
 }  // namespace
@@ -78,14 +99,14 @@ class TokenDataset::ShardReader {
         shard_(static_cast<std::uint32_t>(shard)),
         settings_(settings),
         file_(dataset.shards_[shard]),
-        ids_(vector_of(file_, "input_ids", DType::u32)),
-        mask_(vector_of(file_, "loss_mask", DType::u8)) {}
+        ids_(file_, "input_ids", DType::u32),
+        mask_(file_, "loss_mask", DType::u8) {}
 
   void read(const InterruptionPoint& interruption) {
-    if (mask_.shape[0] != ids_.shape[0]) {
-      throw refuse(fmt::format("loss_mask has {} elements, input_ids {}", mask_.shape[0], ids_.shape[0]));
+    if (mask_.size() != ids_.size()) {
+      throw refuse(fmt::format("loss_mask has {} elements, input_ids {}", mask_.size(), ids_.size()));
     }
-    const Offsets rows(file_, "row_offsets", static_cast<std::uint64_t>(ids_.shape[0]), "tokens");
+    Offsets rows(file_, "row_offsets", ids_.size(), "tokens");
     std::optional<Offsets> packs;
     if (settings_.packing) packs.emplace(file_, "pack_offsets", rows.parts(), "rows");
 
@@ -93,8 +114,8 @@ class TokenDataset::ShardReader {
     const auto add_rows = [&](Offsets::Range range) {
       for (std::uint64_t row = range.begin; row < range.end; ++row) {
         const auto [begin, end] = rows.at(row, "row");
-        check_tokens(row, begin, end);
-        add_row(begin, end);
+        check_ids(row, begin, end);
+        add_row(begin, end, first_loss(row, begin, end));
         // Looking at so many takes a fraction of a second.
         constexpr std::uint64_t piece = 1 << 24;
         if (tokens / piece != (tokens + end - begin) / piece) pass(interruption);
@@ -114,22 +135,38 @@ class TokenDataset::ShardReader {
     return FileError(fmt::format("{}: {}", file_.path().string(), what));
   }
 
-  void check_tokens(std::uint64_t row, std::uint64_t begin, std::uint64_t end) const {
-    for (std::uint64_t at = begin; at < end; ++at) {
-      if (const auto id = element<std::uint32_t>(ids_, at); id >= settings_.vocab_size) {
-        throw refuse(fmt::format(
-            "row {}, token {}: id {} is not in the model's vocabulary of {}; the tokenizer belongs to "
-            "another model",
-            row, at - begin, id, settings_.vocab_size));
-      }
-      if (const auto carries = element<std::uint8_t>(mask_, at); carries > 1) {
-        throw refuse(
-            fmt::format("row {}, token {}: loss_mask is {}, neither 0 nor 1", row, at - begin, carries));
+  void check_ids(std::uint64_t row, std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t at = begin; at < end;) {
+      for (const std::uint32_t id : ids_.run(at, end)) {
+        if (id >= settings_.vocab_size) {
+          throw refuse(fmt::format(
+              "row {}, token {}: id {} is not in the model's vocabulary of {}; the tokenizer belongs to "
+              "another model",
+              row, at - begin, id, settings_.vocab_size));
+        }
+        ++at;
       }
     }
   }
 
-  void add_row(std::uint64_t begin, std::uint64_t end) {
+  /// The first token of a row that carries loss, or its end. The mask of a row's own first token does not
+  /// count: nothing predicts it.
+  std::uint64_t first_loss(std::uint64_t row, std::uint64_t begin, std::uint64_t end) {
+    std::uint64_t first = end;
+    for (std::uint64_t at = begin; at < end;) {
+      for (const std::uint8_t carries : mask_.run(at, end)) {
+        if (carries > 1) {
+          throw refuse(
+              fmt::format("row {}, token {}: loss_mask is {}, neither 0 nor 1", row, at - begin, carries));
+        }
+        if (carries == 1 && at > begin) first = std::min(first, at);
+        ++at;
+      }
+    }
+    return first;
+  }
+
+  void add_row(std::uint64_t begin, std::uint64_t end, std::uint64_t first_loss) {
     RowCounts& counts = dataset_.counts_;
     counts.total += 1;
     const std::uint64_t length = std::min(end - begin, static_cast<std::uint64_t>(settings_.max_length));
@@ -137,9 +174,7 @@ class TokenDataset::ShardReader {
       counts.too_long += 1;
       return;
     }
-    // The mask of a row's first token does not count: nothing predicts it.
-    const auto* first = reinterpret_cast<const std::uint8_t*>(mask_.bytes.data()) + begin;
-    if (length < 2 || std::find(first + 1, first + length, std::uint8_t{1}) == first + length) {
+    if (first_loss >= begin + length) {
       counts.unsupervised += 1;
       return;
     }
@@ -166,8 +201,8 @@ class TokenDataset::ShardReader {
   std::uint32_t shard_;
   const RowSettings& settings_;
   const SafetensorsFile& file_;
-  const TensorInfo& ids_;
-  const TensorInfo& mask_;
+  Elements<std::uint32_t> ids_;
+  Elements<std::uint8_t> mask_;
 };
 
 TokenDataset::TokenDataset(std::span<const std::filesystem::path> shards, const RowSettings& settings,
@@ -218,10 +253,9 @@ void TokenDataset::append_row(const Row& row, TokenBatch& batch) const {
                     file.path().string()));
   batch.input_ids.resize(at + row.length);
   batch.loss_mask.resize(at + row.length);
-  std::memcpy(batch.input_ids.data() + at,
-              file.at("input_ids").bytes.data() + row.begin * sizeof(std::uint32_t),
-              row.length * sizeof(std::uint32_t));
-  std::memcpy(batch.loss_mask.data() + at, file.at("loss_mask").bytes.data() + row.begin, row.length);
+  file.read(file.at("input_ids"), row.begin * sizeof(std::uint32_t),
+            std::as_writable_bytes(std::span(batch.input_ids).subspan(at)));
+  file.read(file.at("loss_mask"), row.begin, std::as_writable_bytes(std::span(batch.loss_mask).subspan(at)));
   batch.loss_mask[at] = 0;
   batch.sequence_offsets.push_back(static_cast<std::uint32_t>(batch.input_ids.size()));
 }

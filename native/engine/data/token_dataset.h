@@ -62,6 +62,7 @@ class TokenDataset {
   std::int64_t units() const;
   /// Tokens of all its rows.
   std::int64_t unit_tokens(std::int64_t unit) const;
+  /// @throws FileError, e.g. when a shard has been cut short since it was opened
   void append_unit(std::int64_t unit, TokenBatch& batch) const;
 
  private:

@@ -19,17 +19,6 @@ constexpr std::string_view weight_suffix = ".weight";
 constexpr const char* embedding_weight = "model.embed_tokens.weight";
 constexpr const char* head_weight = "lm_head.weight";
 
-std::vector<float> transposed(const std::vector<float>& matrix, std::int64_t rows, std::int64_t columns) {
-  std::vector<float> result(matrix.size());
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t column = 0; column < columns; ++column) {
-      result[static_cast<std::size_t>(column * rows + row)] =
-          matrix[static_cast<std::size_t>(row * columns + column)];
-    }
-  }
-  return result;
-}
-
 /// What an adapter holds for one weight.
 struct Change {
   const TensorInfo* replacement = nullptr;  ///< [rows, columns]: in place of the base's
@@ -50,13 +39,11 @@ struct AdapterMerge::State {
   bool tied = false;
 
   State(const std::filesystem::path& directory, const LlamaConfig& base)
-      : adapter(read_adapter_config(directory)),
-        config(base),
-        file(directory / "adapter_model.safetensors") {}
+      : adapter(read_adapter_config(directory)), config(base), file(directory / adapter_weights_file) {}
 
   Change take(const WeightShape& weight, std::set<std::string>& unused) const;
   void check_targets(const std::string& module, const Change& change) const;
-  std::vector<float> values(const TensorInfo& tensor) const { return read_tensor(file.path(), tensor); }
+  std::vector<float> values(const TensorInfo& tensor) const { return read_tensor(file, tensor); }
   /// B [rows, r] and A [r, columns] of a change, whichever way the file holds them.
   std::vector<float> outer(const Change& change) const;
   std::vector<float> inner(const Change& change) const;

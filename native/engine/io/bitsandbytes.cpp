@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <span>
 
 #include "engine/backend/dynamic_map.h"
 #include "engine/backend/nf4_table.h"
+#include "engine/io/tensor_transfer.h"
 
 namespace ziptie {
 namespace {
@@ -33,7 +33,7 @@ StoredTensor companion(const WeightFiles& files, const StoredTensor& of, const c
 
 void check_layout(const StoredTensor& tensor, DType dtype, std::int64_t elements) {
   const auto bytes = static_cast<std::size_t>(elements) * size_of(dtype);
-  if (tensor.info->dtype == dtype && tensor.info->bytes.size() == bytes) return;
+  if (tensor.info->dtype == dtype && tensor.info->bytes == bytes) return;
   throw FileError(fmt::format("{} is {} {}, the quantised weight needs {} of {} elements", where(tensor),
                               safetensors_name(tensor.info->dtype), shape_text(tensor.info->shape),
                               safetensors_name(dtype), elements));
@@ -42,22 +42,11 @@ void check_layout(const StoredTensor& tensor, DType dtype, std::int64_t elements
 /// Other tables would be other data types under the same name.
 void check_table(const StoredTensor& tensor, std::span<const float> expected) {
   check_layout(tensor, DType::f32, static_cast<std::int64_t>(expected.size()));
-  if (std::memcmp(tensor.info->bytes.data(), expected.data(), expected.size_bytes()) != 0) {
+  if (!std::ranges::equal(tensor.file->read(*tensor.info), std::as_bytes(expected))) {
     throw FileError(
         fmt::format("{} is not bitsandbytes' table of codes; quantise the model again with a current "
                     "bitsandbytes",
                     where(tensor)));
-  }
-}
-
-void check_finite(const StoredTensor& tensor) {
-  for (std::size_t at = 0; at < tensor.info->bytes.size(); at += sizeof(float)) {
-    float scale;
-    std::memcpy(&scale, tensor.info->bytes.data() + at, sizeof scale);
-    if (!std::isfinite(scale)) {
-      throw FileError(fmt::format("{} holds {} at element {}; the weights are damaged", where(tensor), scale,
-                                  at / sizeof scale));
-    }
   }
 }
 
@@ -75,7 +64,7 @@ struct Nf4Memory {
   Nf4Memory(const BitsandbytesWeight& weight, Backend& backend) {
     tensors.rows = weight.shape[0];
     const auto allocate = [&](const StoredTensor& like) {
-      const auto bytes = like.info->bytes.size();
+      const auto bytes = like.info->bytes;
       buffers.push_back(backend.allocate(bytes));
       return Tensor{buffers.back().data(),
                     like.info->dtype,
@@ -84,7 +73,7 @@ struct Nf4Memory {
     };
     tensors.codes = allocate(weight.codes);
     tensors.codes.dtype = DType::u8;
-    tensors.codes.shape[0] = static_cast<std::int64_t>(weight.codes.info->bytes.size());
+    tensors.codes.shape[0] = static_cast<std::int64_t>(weight.codes.info->bytes);
     tensors.absmax = allocate(weight.absmax);
     if (!weight.double_quant()) return;
     tensors.nested_absmax = allocate(*weight.nested_absmax);
@@ -123,8 +112,8 @@ std::optional<BitsandbytesWeight> find_bitsandbytes_weight(const WeightFiles& fi
   const std::string source = where(*packed);
   nlohmann::json json;
   try {
-    json =
-        parse_json({reinterpret_cast<const char*>(packed->info->bytes.data()), packed->info->bytes.size()});
+    const auto text = packed->file->read(*packed->info);
+    json = parse_json({reinterpret_cast<const char*>(text.data()), text.size()});
   } catch (const FileError& error) {
     throw FileError(fmt::format("{}: {}", source, error.what()));
   }
@@ -145,10 +134,9 @@ std::optional<BitsandbytesWeight> find_bitsandbytes_weight(const WeightFiles& fi
   }
   if (weight.shape.size() != 2) state.refuse("shape", "is not that of a matrix");
   // Its storage may be of any type (`bnb_4bit_quant_storage`); the bytes are the same.
-  if (codes->info->bytes.size() != static_cast<std::size_t>(elements / 2 + elements % 2)) {
+  if (codes->info->bytes != static_cast<std::uint64_t>(elements / 2 + elements % 2)) {
     throw FileError(fmt::format("{} has {} bytes of codes, shape {} needs {}", where(*codes),
-                                codes->info->bytes.size(), shape_text(weight.shape),
-                                elements / 2 + elements % 2));
+                                codes->info->bytes, shape_text(weight.shape), elements / 2 + elements % 2));
   }
   check_table(companion(files, *codes, ".quant_map"), nf4_codes);
   const std::int64_t scales = blocks(elements, nf4_block);
@@ -175,22 +163,24 @@ std::vector<std::string> bitsandbytes_companions(const BitsandbytesWeight& weigh
   return names;
 }
 
-void load_bitsandbytes(const BitsandbytesWeight& weight, const Nf4& to, Backend& backend) {
-  const auto copy = [&](const StoredTensor& from, const Tensor& target) {
-    backend.copy_to_device(target.data, from.info->bytes.data(), from.info->bytes.size());
-    from.file->release(*from.info);
+void load_bitsandbytes(const BitsandbytesWeight& weight, const Nf4& to, Backend& backend,
+                       const InterruptionPoint& interruption) {
+  const auto load = [&](const StoredTensor& from, const Tensor& target) {
+    load_bytes(*from.file, *from.info, target.data, backend, interruption);
   };
-  check_finite(weight.double_quant() ? *weight.nested_absmax : weight.absmax);
-  copy(weight.codes, to.codes);
-  copy(weight.absmax, to.absmax);
+  const StoredTensor& scales = weight.double_quant() ? *weight.nested_absmax : weight.absmax;
+  (void)read_tensor(*scales.file, *scales.info, interruption);  // refuses what is not finite
+  load(weight.codes, to.codes);
+  load(weight.absmax, to.absmax);
   if (!weight.double_quant()) return;
-  copy(*weight.nested_absmax, to.nested_absmax);
+  load(*weight.nested_absmax, to.nested_absmax);
   backend.copy_to_device(to.nested_offset.data, &weight.nested_offset, sizeof weight.nested_offset);
 }
 
-std::vector<float> dequantize_bitsandbytes(const BitsandbytesWeight& weight, Backend& backend) {
+std::vector<float> dequantize_bitsandbytes(const BitsandbytesWeight& weight, Backend& backend,
+                                           const InterruptionPoint& interruption) {
   const Nf4Memory codes(weight, backend);
-  load_bitsandbytes(weight, codes.tensors, backend);
+  load_bitsandbytes(weight, codes.tensors, backend, interruption);
   std::vector<float> values(static_cast<std::size_t>(weight.shape[0] * weight.shape[1]));
   const Buffer memory = backend.allocate(values.size() * sizeof(float));
   backend.dequantize_nf4(codes.tensors, {memory.data(), DType::f32, 2, {weight.shape[0], weight.shape[1]}});

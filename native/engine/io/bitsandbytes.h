@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "engine/backend/backend.h"
+#include "engine/io/interruption.h"
 #include "engine/io/json_object.h"
 #include "engine/io/weight_files.h"
 
 namespace ziptie {
 
-/// Views into the files.
+/// Where it lies in the files.
 struct BitsandbytesWeight {
   std::string name;
   std::vector<std::int64_t> shape;
@@ -38,9 +39,11 @@ std::vector<std::string> bitsandbytes_companions(const BitsandbytesWeight& weigh
 
 /// Puts the weight as it is, to the bit, into the tensors of `to`, which are doubly quantised if it is.
 /// @throws FileError when a scale is not finite
-void load_bitsandbytes(const BitsandbytesWeight& weight, const Nf4& to, Backend& backend);
+void load_bitsandbytes(const BitsandbytesWeight& weight, const Nf4& to, Backend& backend,
+                       const InterruptionPoint& interruption = {});
 
 /// The values, row-major. @throws FileError when a scale is not finite
-std::vector<float> dequantize_bitsandbytes(const BitsandbytesWeight& weight, Backend& backend);
+std::vector<float> dequantize_bitsandbytes(const BitsandbytesWeight& weight, Backend& backend,
+                                           const InterruptionPoint& interruption = {});
 
 }  // namespace ziptie

@@ -18,8 +18,8 @@ constexpr const char* state_file = "state.json";
 /// bit.
 const TensorInfo& saved_tensor(const SafetensorsFile& file, const NamedTensor& tensor) {
   const TensorInfo& saved = file.at(tensor.name);
-  const auto shape = std::span(tensor.value.shape).first(static_cast<std::size_t>(tensor.value.rank));
-  if (saved.dtype != tensor.value.dtype || !std::ranges::equal(saved.shape, shape)) {
+  const auto shape = tensor.file_shape();
+  if (saved.dtype != tensor.value.dtype || saved.shape != shape) {
     throw FileError(fmt::format("{}: tensor '{}' is {} {}, the run needs {} {}", file.path().string(),
                                 tensor.name, safetensors_name(saved.dtype), shape_text(saved.shape),
                                 safetensors_name(tensor.value.dtype), shape_text(shape)));
@@ -31,13 +31,14 @@ void check_layout(const SafetensorsFile& file, std::span<const NamedTensor> tens
   for (const NamedTensor& tensor : tensors) saved_tensor(file, tensor);
 }
 
-void load_all(const SafetensorsFile& file, std::span<const NamedTensor> tensors, Backend& backend) {
+void load_all(const SafetensorsFile& file, std::span<const NamedTensor> tensors, Backend& backend,
+              const InterruptionPoint& interruption) {
   for (const NamedTensor& tensor : tensors) {
     const TensorInfo& saved = saved_tensor(file, tensor);
     if (saved.dtype == DType::u8) {
-      backend.copy_to_device(tensor.value.data, saved.bytes.data(), saved.bytes.size());
+      load_bytes(file, saved, tensor.value.data, backend, interruption);
     } else {
-      load_tensor(file.path(), saved, tensor.value, backend);
+      load_tensor(file, saved, tensor, backend, interruption);
     }
   }
 }
@@ -86,19 +87,12 @@ std::vector<std::int64_t> CheckpointStore::steps() const {
 
 void CheckpointStore::save(std::int64_t step, const CheckpointTensors& tensors, const nlohmann::json& state,
                            Backend& backend) {
-  const auto directory = path_of(step);
-  const auto aside = begin_aside(directory);
-  try {
+  write_aside(path_of(step), [&](const std::filesystem::path& aside) {
     save_tensors(aside / tensors.weights_file, tensors.weights, {{"format", "pt"}}, backend);
     save_tensors(aside / optimizer_file, tensors.optimizer, {}, backend);
+    for (const auto& [name, text] : tensors.companions) write_file(aside / name, text);
     write_file(aside / state_file, state.dump(2) + "\n");
-    publish_directory(aside, directory);
-  } catch (...) {
-    // On a full disk its space is needed to say so.
-    std::error_code ignored;
-    std::filesystem::remove_all(aside, ignored);
-    throw;
-  }
+  });
 }
 
 std::vector<std::string> CheckpointStore::prune(std::int64_t limit) {
@@ -122,10 +116,11 @@ nlohmann::json CheckpointStore::read_state(std::int64_t step, const CheckpointTe
   return read_json(directory / state_file);
 }
 
-void CheckpointStore::load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend) const {
+void CheckpointStore::load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend,
+                           const InterruptionPoint& interruption) const {
   const auto directory = path_of(step);
-  load_all(SafetensorsFile(directory / tensors.weights_file), tensors.weights, backend);
-  load_all(SafetensorsFile(directory / optimizer_file), tensors.optimizer, backend);
+  load_all(SafetensorsFile(directory / tensors.weights_file), tensors.weights, backend, interruption);
+  load_all(SafetensorsFile(directory / optimizer_file), tensors.optimizer, backend, interruption);
 }
 
 void CheckpointStore::remove(std::int64_t step) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -19,6 +20,8 @@ struct CheckpointTensors {
   std::string weights_file;  ///< `model.safetensors` or `adapter_model.safetensors`
   std::vector<NamedTensor> weights;
   std::vector<NamedTensor> optimizer;
+  /// Written beside, never read again: what others need to make something of the weights. Text by file name.
+  std::map<std::string, std::string> companions = {};
 };
 
 class CheckpointStore {
@@ -42,7 +45,8 @@ class CheckpointStore {
   /// What was saved as `state`, once every file of the checkpoint has been found whole. @throws FileError
   nlohmann::json read_state(std::int64_t step, const CheckpointTensors& tensors) const;
   /// Reads the tensors back. @throws FileError naming file and tensor
-  void load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend) const;
+  void load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend,
+            const InterruptionPoint& interruption = {}) const;
 
   /// Gives a checkpoint that cannot be read a name that `steps` knows nothing of, `damaged-step-N`, and
   /// returns its path: it is for people to judge, and nothing of it is lost. @throws FileError

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/io/descriptor.h"
+#include "engine/io/file_lock.h"
 #include "engine/io/safetensors.h"
 
 namespace ziptie {
@@ -18,14 +20,6 @@ namespace {
   const char* remedy = error == ENOSPC || error == EDQUOT ? "; free some space and resume" : "";
   throw FileError(fmt::format("{}: cannot {}: {}{}", path.string(), action, std::strerror(error), remedy));
 }
-
-/// Closes what it holds.
-struct Descriptor {
-  int value;
-  ~Descriptor() {
-    if (value >= 0) ::close(value);
-  }
-};
 
 }  // namespace
 
@@ -63,7 +57,7 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
 }
 
 std::string read_file(const std::filesystem::path& path) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.value < 0) fail(path, "open", errno);
   std::string text;
   std::array<char, 1 << 16> chunk;
@@ -81,7 +75,7 @@ void copy_file_durably(const std::filesystem::path& from, const std::filesystem:
 }
 
 void sync_directory(const std::filesystem::path& directory) {
-  const Descriptor opened{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (opened.value < 0) fail(directory, "open", errno);
   // Some file systems have nothing to sync in a directory and say EINVAL.
   if (::fsync(opened.value) != 0 && errno != EINVAL) fail(directory, "sync", errno);
@@ -98,6 +92,9 @@ void create_directories_durably(const std::filesystem::path& directory) {
   sync_directory(parent.empty() ? "." : parent);
 }
 
+namespace {
+
+/// Gives the finished directory `aside` the name `directory` and makes it durable.
 void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory,
                        Existing existing) {
   sync_directory(aside);
@@ -117,27 +114,67 @@ void publish_directory(const std::filesystem::path& aside, const std::filesystem
   sync_directory(directory.parent_path());
 }
 
-std::filesystem::path begin_aside(const std::filesystem::path& directory) {
-  const auto aside = directory.parent_path() / fmt::format(".{}.tmp", directory.filename().string());
+enum class Kind { file, directory };
+
+/// The name that `path` is written under until it is whole, locked.
+class Aside {
+ public:
+  Aside(const std::filesystem::path& path, Kind kind)
+      : path_(path.parent_path() / fmt::format(".{}.tmp", path.filename().string())),
+        lock_(claim(path, kind)) {}
+  /// What has its name by now is no longer here.
+  ~Aside() {
+    // On a full disk its space is needed to say so.
+    std::error_code ignored;
+    if (is_same_file(lock_.value, path_)) std::filesystem::remove_all(path_, ignored);
+  }
+  Aside(const Aside&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  Descriptor claim(const std::filesystem::path& target, Kind kind) const {
+    const int flags = kind == Kind::directory ? O_RDONLY | O_DIRECTORY : O_RDWR | O_CREAT;
+    while (true) {
+      create_directories_durably(kind == Kind::directory ? path_ : path_.parent_path());
+      Descriptor opened(::open(path_.c_str(), flags | O_CLOEXEC, 0666));
+      if (opened.value < 0 && errno == ENOENT) continue;  // another process has just finished with it
+      if (opened.value < 0) fail(path_, "create", errno);
+      if (is_locked_elsewhere(opened.value)) {
+        throw FileError(fmt::format(
+            "{}: another process is writing it at this moment; wait for it, or name another output",
+            target.string()));
+      }
+      if (is_same_file(opened.value, path_)) return opened;
+    }
+  }
+
+  std::filesystem::path path_;
+  Descriptor lock_;
+};
+
+}  // namespace
+
+void write_file_aside(const std::filesystem::path& path, std::string_view text) {
+  const Aside aside(path, Kind::file);
+  write_file(aside.path(), text);
   std::error_code error;
-  std::filesystem::remove_all(aside, error);
-  if (error) fail(aside, "remove", error.value());
-  create_directories_durably(aside);
-  return aside;
+  std::filesystem::rename(aside.path(), path, error);
+  if (error) fail(path, "create", error.value());
+  sync_directory(path.parent_path());
 }
 
 void write_aside(const std::filesystem::path& directory,
                  const std::function<void(const std::filesystem::path& aside)>& write, Existing existing) {
-  const auto aside = begin_aside(directory);
-  try {
-    write(aside);
-    publish_directory(aside, directory, existing);
-  } catch (...) {
-    // On a full disk its space is needed to say so.
-    std::error_code ignored;
-    std::filesystem::remove_all(aside, ignored);
-    throw;
+  const Aside aside(directory, Kind::directory);
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(aside.path(), error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::filesystem::remove_all(entry->path(), error);
   }
+  if (error) fail(aside.path(), "empty", error.value());
+  write(aside.path());
+  publish_directory(aside.path(), directory, existing);
 }
 
 }  // namespace ziptie

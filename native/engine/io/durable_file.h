@@ -40,19 +40,19 @@ void sync_directory(const std::filesystem::path& directory);
 /// Creates a directory and those above it that are missing, each durably; it may be there already.
 /// @throws FileError
 void create_directories_durably(const std::filesystem::path& directory);
+
+// What is written aside lies at `DIRECTORY/.NAME.tmp` until it is whole and gets its name. Whatever an
+// earlier, killed write left there is gone afterwards; one that is still at work, in whatever process, holds
+// a lock on it, and another write to the same name is refused. When writing fails, nothing half-written is
+// left.
+
+/// Writes a whole file aside. @throws FileError
+void write_file_aside(const std::filesystem::path& path, std::string_view text);
+
 /// What becomes of a directory that has the name already.
 enum class Existing { replace, refuse };
 
-/// Gives the finished directory `aside` the name `directory` and makes it durable. @throws FileError
-void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory,
-                       Existing existing = Existing::replace);
-
-/// `DIRECTORY/.NAME.tmp`, the name that `DIRECTORY/NAME` is written under until it is whole; whatever an
-/// earlier, killed write left there is gone afterwards, and the directory exists. @throws FileError
-std::filesystem::path begin_aside(const std::filesystem::path& directory);
-
-/// Lets `write` fill a directory aside and publishes it as `directory`. When `write` throws, nothing
-/// half-written is left. @throws FileError; what `write` throws
+/// Lets `write` fill a directory aside. @throws FileError; what `write` throws
 void write_aside(const std::filesystem::path& directory,
                  const std::function<void(const std::filesystem::path& aside)>& write,
                  Existing existing = Existing::replace);

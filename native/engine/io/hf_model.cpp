@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <cstring>
 #include <map>
 #include <set>
 
@@ -40,7 +39,8 @@ struct HfModel::State {
 
   void check();
   const StoredTensor& stored(const std::string& name) const { return *files.find(name); }
-  std::vector<float> read(const std::string& name, Backend& backend) const;
+  std::vector<float> read(const std::string& name, Backend& backend,
+                          const InterruptionPoint& interruption = {}) const;
 };
 
 void HfModel::State::check() {
@@ -73,13 +73,13 @@ void HfModel::State::check() {
   }
 }
 
-std::vector<float> HfModel::State::read(const std::string& name, Backend& backend) const {
+std::vector<float> HfModel::State::read(const std::string& name, Backend& backend,
+                                        const InterruptionPoint& interruption) const {
   if (const auto codes = quantized.find(name); codes != quantized.end()) {
-    return dequantize_bitsandbytes(codes->second, backend);
+    return dequantize_bitsandbytes(codes->second, backend, interruption);
   }
   const StoredTensor& tensor = stored(name);
-  std::vector<float> values = read_tensor(tensor.file->path(), *tensor.info);
-  tensor.file->release(*tensor.info);
+  std::vector<float> values = read_tensor(*tensor.file, *tensor.info, interruption);
   if (!new_rows || !has_row_per_token(name)) return values;
   std::vector<float> rows = new_rows->of(name, values, config.hidden_size);
   if (const std::int64_t at = round_to(tensor.info->dtype, rows); at >= 0) {
@@ -134,9 +134,9 @@ void HfModel::load_into(Llama& model, const InterruptionPoint& interruption) con
     const auto codes = state_->quantized.find(weight.name);
     if (parameter.quantized && codes != state_->quantized.end() &&
         codes->second.double_quant() == (parameter.quantized->nested_absmax.data != nullptr)) {
-      load_bitsandbytes(codes->second, *parameter.quantized, model.backend());
+      load_bitsandbytes(codes->second, *parameter.quantized, model.backend(), interruption);
     } else {
-      write_parameter(parameter, state_->read(weight.name, model.backend()), model.backend());
+      write_parameter(parameter, state_->read(weight.name, model.backend(), interruption), model.backend());
     }
   }
 }
@@ -157,13 +157,12 @@ void HfModel::write(const std::filesystem::path& directory,
   contents.fetch = [&](std::size_t i, std::span<std::byte> bytes) {
     const std::string& name = contents.tensors[i].name;
     const StoredTensor& tensor = state_->stored(name);
-    const auto old = tensor.info->bytes;
-    if (!old.empty()) std::memcpy(bytes.data(), old.data(), old.size());
-    tensor.file->release(*tensor.info);
-    if (old.size() == bytes.size()) return;
+    const std::uint64_t old = tensor.info->bytes;
+    tensor.file->read(*tensor.info, 0, bytes.first(old));
+    if (old == bytes.size()) return;
     const std::vector<float> values = state_->read(name, backend);
-    const auto rows = std::span(values).subspan(old.size() / size_of(tensor.info->dtype));
-    (void)narrow(rows, tensor.info->dtype, bytes.subspan(old.size()));
+    const auto rows = std::span(values).subspan(old / size_of(tensor.info->dtype));
+    (void)narrow(rows, tensor.info->dtype, bytes.subspan(old));
   };
   write_aside(directory, [&](const std::filesystem::path& aside) { write_hf_model(aside, contents); });
 }

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 
+#include "engine/io/input_file.h"
 #include "engine/io/json_object.h"
-#include "engine/io/mapped_file.h"
 
 namespace ziptie {
 namespace {
@@ -39,9 +39,9 @@ struct Extent {
   const std::string* name;
 };
 
-/// One entry of the header. @throws FileError without the file's name
-TensorInfo read_entry(const std::string& name, const json& entry, std::span<const std::byte> data,
-                      Extent& extent) {
+/// One entry of the header, whose offsets count from `data_begin`. @throws FileError without the file's name
+TensorInfo read_entry(const std::string& name, const json& entry, std::uint64_t data_begin,
+                      std::uint64_t data_bytes, Extent& extent) {
   const auto refuse = [&](const std::string& what) {
     return FileError(fmt::format("tensor '{}': {}", name, what));
   };
@@ -54,7 +54,7 @@ TensorInfo read_entry(const std::string& name, const json& entry, std::span<cons
   const auto dtype = dtype_of(dtype_name);
   if (!dtype) throw refuse(fmt::format("dtype {} is not supported", dtype_name));
 
-  TensorInfo tensor{name, *dtype, {}, {}};
+  TensorInfo tensor{name, *dtype, {}};
   if (!entry["shape"].is_array()) throw refuse("shape is not an array");
   std::uint64_t bytes = size_of(*dtype);
   for (const json& length : entry["shape"]) {
@@ -73,17 +73,18 @@ TensorInfo read_entry(const std::string& name, const json& entry, std::span<cons
     throw refuse(fmt::format("data_offsets {} are not two byte offsets", offsets.dump()));
   }
   extent = {offsets[0], offsets[1], nullptr};
-  if (extent.begin > extent.end || extent.end > data.size()) {
+  if (extent.begin > extent.end || extent.end > data_bytes) {
     throw refuse(fmt::format(
         "data_offsets [{}, {}] do not lie within the {} bytes of data; the file is damaged or truncated",
-        extent.begin, extent.end, data.size()));
+        extent.begin, extent.end, data_bytes));
   }
   if (extent.end - extent.begin != bytes) {
     throw refuse(fmt::format("{} {} takes {} bytes, but data_offsets [{}, {}] span {}", dtype_name,
                              shape_text(tensor.shape), bytes, extent.begin, extent.end,
                              extent.end - extent.begin));
   }
-  tensor.bytes = data.subspan(extent.begin, bytes);
+  tensor.begin = data_begin + extent.begin;
+  tensor.bytes = bytes;
   return tensor;
 }
 
@@ -123,55 +124,59 @@ std::string shape_text(std::span<const std::int64_t> shape) {
   return text + "]";
 }
 
-SafetensorsContents parse_safetensors(std::span<const std::byte> bytes) {
+SafetensorsHeader read_safetensors_header(
+    std::uint64_t file_bytes, const std::function<void(std::uint64_t, std::span<std::byte>)>& read) {
   std::uint64_t header_bytes = 0;
-  if (bytes.size() < sizeof header_bytes) {
+  if (file_bytes < sizeof header_bytes) {
     throw FileError(
-        fmt::format("{} bytes are too few for a safetensors file; it is empty or truncated", bytes.size()));
+        fmt::format("{} bytes are too few for a safetensors file; it is empty or truncated", file_bytes));
   }
-  std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
-  if (header_bytes > longest_header || header_bytes > bytes.size() - sizeof header_bytes) {
+  read(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
+  if (header_bytes > longest_header || header_bytes > file_bytes - sizeof header_bytes) {
     throw FileError(
         fmt::format("its header claims {} bytes, the file has {}; it is truncated, or no safetensors file",
-                    header_bytes, bytes.size()));
+                    header_bytes, file_bytes));
   }
-  const auto data = bytes.subspan(sizeof header_bytes + header_bytes);
+  std::string text(static_cast<std::size_t>(header_bytes), '\0');
+  read(sizeof header_bytes, std::as_writable_bytes(std::span(text)));
+  const std::uint64_t data_begin = sizeof header_bytes + header_bytes, data_bytes = file_bytes - data_begin;
   json header;
   try {
-    header = parse_json({reinterpret_cast<const char*>(bytes.data()) + sizeof header_bytes,
-                         static_cast<std::size_t>(header_bytes)});
+    header = parse_json(text);
   } catch (const FileError& error) {
     throw FileError(fmt::format("its header: {}", error.what()));
   }
   if (!header.is_object()) throw FileError("its header is not a JSON object");
 
-  SafetensorsContents contents;
+  SafetensorsHeader parsed;
   std::vector<Extent> extents;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
       if (!entry.is_object()) throw FileError("__metadata__ is not an object");
       for (const auto& [key, value] : entry.items()) {
         if (!value.is_string()) throw FileError(fmt::format("__metadata__.{} is not a string", key));
-        contents.metadata.emplace(key, value.get<std::string>());
+        parsed.metadata.emplace(key, value.get<std::string>());
       }
       continue;
     }
     Extent extent{};
-    const auto inserted = contents.tensors.emplace(name, read_entry(name, entry, data, extent)).first;
+    const auto inserted =
+        parsed.tensors.emplace(name, read_entry(name, entry, data_begin, data_bytes, extent)).first;
     extent.name = &inserted->first;
     extents.push_back(extent);
   }
-  check_extents(extents, data.size());
-  return contents;
+  check_extents(extents, data_bytes);
+  return parsed;
 }
 
 struct SafetensorsFile::State {
   explicit State(const std::filesystem::path& path)
-      : path(path), file(path), contents(parse_safetensors(file.bytes())) {}
+      : file(path),
+        header(read_safetensors_header(
+            file.size(), [&](std::uint64_t at, std::span<std::byte> to) { file.read(at, to); })) {}
 
-  std::filesystem::path path;
-  MappedFile file;
-  SafetensorsContents contents;
+  InputFile file;
+  SafetensorsHeader header;
 };
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) {
@@ -187,20 +192,30 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) {
 SafetensorsFile::~SafetensorsFile() = default;
 SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 
-const std::filesystem::path& SafetensorsFile::path() const { return state_->path; }
-const std::map<std::string, TensorInfo>& SafetensorsFile::tensors() const { return state_->contents.tensors; }
+const std::filesystem::path& SafetensorsFile::path() const { return state_->file.path(); }
+const std::map<std::string, TensorInfo>& SafetensorsFile::tensors() const { return state_->header.tensors; }
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
-  return state_->contents.metadata;
+  return state_->header.metadata;
 }
 
 const TensorInfo& SafetensorsFile::at(const std::string& name) const {
-  const auto found = state_->contents.tensors.find(name);
-  if (found == state_->contents.tensors.end()) {
-    throw FileError(fmt::format("{}: there is no tensor '{}'", state_->path.string(), name));
+  const auto found = state_->header.tensors.find(name);
+  if (found == state_->header.tensors.end()) {
+    throw FileError(fmt::format("{}: there is no tensor '{}'", path().string(), name));
   }
   return found->second;
 }
 
-void SafetensorsFile::release(const TensorInfo& tensor) const { state_->file.release(tensor.bytes); }
+void SafetensorsFile::read(const TensorInfo& tensor, std::uint64_t first, std::span<std::byte> to) const {
+  if (first > tensor.bytes || to.size() > tensor.bytes - first)
+    throw std::out_of_range(fmt::format("tensor '{}' has {} bytes", tensor.name, tensor.bytes));
+  state_->file.read(tensor.begin + first, to);
+}
+
+std::vector<std::byte> SafetensorsFile::read(const TensorInfo& tensor) const {
+  std::vector<std::byte> contents(tensor.bytes);
+  read(tensor, 0, contents);
+  return contents;
+}
 
 }  // namespace ziptie

@@ -58,10 +58,10 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
   file.finish();
 }
 
-void write_safetensors(const std::filesystem::path& path, std::span<const TensorInfo> tensors,
+void write_safetensors(const std::filesystem::path& path, std::span<const TensorContents> tensors,
                        const std::map<std::string, std::string>& metadata) {
   std::vector<TensorLayout> layouts;
-  for (const TensorInfo& tensor : tensors) {
+  for (const TensorContents& tensor : tensors) {
     layouts.push_back({tensor.name, tensor.dtype, tensor.shape});
     if (tensor.bytes.size() != bytes_of(layouts.back())) {
       throw FileError(fmt::format("{}: tensor '{}' of shape {} comes with {} bytes", path.string(),

@@ -2,12 +2,14 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
-#include "engine/io/mapped_file.h"
+#include "engine/io/input_file.h"
 
 namespace ziptie {
 namespace {
@@ -54,35 +56,67 @@ void compress(State& state, const std::byte* block) {
   for (int i = 0; i < 8; ++i) state[i] += mixed[i];
 }
 
-}  // namespace
-
-std::string sha256(std::span<const std::byte> bytes, const InterruptionPoint& interruption) {
-  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::size_t at = 0;
-  constexpr std::size_t piece = 1 << 24;
-  for (; at + block_bytes <= bytes.size(); at += block_bytes) {
-    if (at % piece == 0) pass(interruption);
-    compress(state, bytes.data() + at);
+/// A digest of bytes that come in pieces.
+class Sha256 {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    length_ += bytes.size();
+    while (!bytes.empty()) {
+      if (held_ == 0 && bytes.size() >= block_bytes) {
+        compress(state_, bytes.data());
+        bytes = bytes.subspan(block_bytes);
+        continue;
+      }
+      const std::size_t more = std::min(block_bytes - held_, bytes.size());
+      std::memcpy(block_.data() + held_, bytes.data(), more);
+      bytes = bytes.subspan(more);
+      held_ += more;
+      if (held_ == block_bytes) {
+        compress(state_, block_.data());
+        held_ = 0;
+      }
+    }
   }
 
-  // The rest, a one bit, zeros, and the length in bits as the last eight bytes of a block.
-  std::array<std::byte, 2 * block_bytes> tail{};
-  const std::size_t rest = bytes.size() - at;
-  if (rest > 0) std::memcpy(tail.data(), bytes.data() + at, rest);
-  tail[rest] = std::byte{0x80};
-  const std::size_t padded = rest + 9 <= block_bytes ? block_bytes : 2 * block_bytes;
-  const std::uint64_t bits = __builtin_bswap64(static_cast<std::uint64_t>(bytes.size()) * 8);
-  std::memcpy(tail.data() + padded - sizeof bits, &bits, sizeof bits);
-  for (std::size_t i = 0; i < padded; i += block_bytes) compress(state, tail.data() + i);
+  /// The rest, a one bit, zeros, and the length in bits as the last eight bytes of a block.
+  std::string finish() {
+    const std::uint64_t bits = __builtin_bswap64(length_ * 8);
+    constexpr std::array<std::byte, block_bytes> padding = {std::byte{0x80}};
+    add(std::span(padding).first((held_ < block_bytes - 8 ? block_bytes : 2 * block_bytes) - 8 - held_));
+    add(std::as_bytes(std::span(&bits, 1)));
+    std::string text;
+    for (const std::uint32_t word : state_) text += fmt::format("{:08x}", word);
+    return text;
+  }
 
-  std::string text;
-  for (const std::uint32_t word : state) text += fmt::format("{:08x}", word);
-  return text;
+ private:
+  State state_ = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  std::array<std::byte, block_bytes> block_{};
+  std::size_t held_ = 0;
+  std::uint64_t length_ = 0;
+};
+
+}  // namespace
+
+std::string sha256(std::span<const std::byte> bytes) {
+  Sha256 digest;
+  digest.add(bytes);
+  return digest.finish();
 }
 
 std::string sha256_of_file(const std::filesystem::path& path, const InterruptionPoint& interruption) {
-  return sha256(MappedFile(path).bytes(), interruption);
+  const InputFile file(path);
+  Sha256 digest;
+  std::vector<std::byte> piece(std::min<std::uint64_t>(file.size(), 1 << 20));
+  for (std::uint64_t at = 0; at < file.size();) {
+    pass(interruption);
+    const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece.size(), file.size() - at));
+    file.read(at, bytes);
+    digest.add(bytes);
+    at += bytes.size();
+  }
+  return digest.finish();
 }
 
 }  // namespace ziptie

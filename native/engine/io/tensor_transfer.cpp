@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -10,6 +11,10 @@
 
 namespace ziptie {
 namespace {
+
+/// Bytes that are read from a file at a time: enough that the system's calls cost nothing, little enough that
+/// they stay in a cache until they are widened.
+constexpr std::size_t largest_piece = 1 << 20;
 
 /// IEEE 754 binary16 to binary32; exact.
 float from_f16(std::uint16_t half) {
@@ -125,31 +130,77 @@ void check_tensor(const std::filesystem::path& file, const TensorInfo& source,
   }
 }
 
-std::vector<float> read_tensor(const std::filesystem::path& file, const TensorInfo& source) {
-  check_tensor(file, source, source.shape);
-  std::vector<float> values(source.bytes.size() / size_of(source.dtype));
-  if (const std::int64_t at = widen(source.bytes, source.dtype, values); at >= 0) {
-    throw FileError(fmt::format("{}: tensor '{}' holds {} at element {}; the weights are damaged",
-                                file.string(), source.name, values[static_cast<std::size_t>(at)], at));
+std::vector<float> transposed(std::span<const float> matrix, std::int64_t rows, std::int64_t columns) {
+  std::vector<float> turned(matrix.size());
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t column = 0; column < columns; ++column)
+      turned[column * rows + row] = matrix[row * columns + column];
+  }
+  return turned;
+}
+
+std::vector<std::int64_t> NamedTensor::file_shape() const {
+  if (transposed) return {value.shape[1], value.shape[0]};
+  return shape_of(value);
+}
+
+std::vector<float> read_tensor(const SafetensorsFile& file, const TensorInfo& source,
+                               const InterruptionPoint& interruption) {
+  check_tensor(file.path(), source, source.shape);
+  const std::size_t width = size_of(source.dtype);
+  std::vector<float> values(source.bytes / width);
+  std::vector<std::byte> piece(std::min<std::uint64_t>(source.bytes, largest_piece));
+  for (std::size_t at = 0; at < values.size();) {
+    pass(interruption);
+    const std::size_t count = std::min(piece.size() / width, values.size() - at);
+    const auto bytes = std::span(piece).first(count * width);
+    file.read(source, at * width, bytes);
+    if (const std::int64_t found = widen(bytes, source.dtype, std::span(values).subspan(at, count));
+        found >= 0) {
+      const std::size_t element = at + static_cast<std::size_t>(found);
+      throw FileError(fmt::format("{}: tensor '{}' holds {} at element {}; the weights are damaged",
+                                  file.path().string(), source.name, values[element], element));
+    }
+    at += count;
   }
   return values;
 }
 
-void load_tensor(const std::filesystem::path& file, const TensorInfo& source, const Tensor& target,
-                 Backend& backend) {
-  check_tensor(file, source, shape_of(target));
-  const std::vector<float> values = read_tensor(file, source);
-  backend.copy_to_device(target.data, values.data(), values.size() * sizeof(float));
+void load_tensor(const SafetensorsFile& file, const TensorInfo& source, const NamedTensor& target,
+                 Backend& backend, const InterruptionPoint& interruption) {
+  const auto shape = target.file_shape();
+  check_tensor(file.path(), source, shape);
+  std::vector<float> values = read_tensor(file, source, interruption);
+  if (target.transposed) values = transposed(values, shape[0], shape[1]);
+  backend.copy_to_device(target.value.data, values.data(), values.size() * sizeof(float));
+}
+
+void load_bytes(const SafetensorsFile& file, const TensorInfo& source, void* target, Backend& backend,
+                const InterruptionPoint& interruption) {
+  std::vector<std::byte> piece(std::min<std::uint64_t>(source.bytes, largest_piece));
+  for (std::uint64_t at = 0; at < source.bytes;) {
+    pass(interruption);
+    const auto bytes = std::span(piece).first(std::min<std::uint64_t>(piece.size(), source.bytes - at));
+    file.read(source, at, bytes);
+    backend.copy_to_device(static_cast<std::byte*>(target) + at, bytes.data(), bytes.size());
+    at += bytes.size();
+  }
 }
 
 void save_tensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                   const std::map<std::string, std::string>& metadata, Backend& backend) {
   std::vector<TensorLayout> layouts;
   for (const NamedTensor& tensor : tensors) {
-    layouts.push_back({tensor.name, tensor.value.dtype, shape_of(tensor.value)});
+    layouts.push_back({tensor.name, tensor.value.dtype, tensor.file_shape()});
   }
   write_safetensors(path, layouts, metadata, [&](std::size_t i, std::span<std::byte> bytes) {
-    backend.copy_to_host(bytes.data(), tensors[i].value.data, bytes.size());
+    const NamedTensor& tensor = tensors[i];
+    backend.copy_to_host(bytes.data(), tensor.value.data, bytes.size());
+    if (!tensor.transposed) return;
+    std::vector<float> values(bytes.size() / sizeof(float));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    values = transposed(values, tensor.value.shape[0], tensor.value.shape[1]);
+    std::memcpy(bytes.data(), values.data(), bytes.size());
   });
 }
 

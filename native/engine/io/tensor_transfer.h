@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/backend/backend.h"
+#include "engine/io/interruption.h"
 #include "engine/io/safetensors.h"
 
 namespace ziptie {
@@ -16,16 +17,24 @@ namespace ziptie {
 struct NamedTensor {
   std::string name;
   Tensor value;
+  bool transposed = false;  ///< the file holds the transpose of `value`, an f32 matrix
+
+  std::vector<std::int64_t> file_shape() const;
 };
 
 /// The values of a float tensor of any width, as float32. @throws FileError when it is none, or a number is
 /// not finite
-std::vector<float> read_tensor(const std::filesystem::path& file, const TensorInfo& source);
+std::vector<float> read_tensor(const SafetensorsFile& file, const TensorInfo& source,
+                               const InterruptionPoint& interruption = {});
 
 /// Reads a float tensor of any width into `target`, as float32.
 /// @throws FileError when the shapes or types do not fit, or a number is not finite
-void load_tensor(const std::filesystem::path& file, const TensorInfo& source, const Tensor& target,
-                 Backend& backend);
+void load_tensor(const SafetensorsFile& file, const TensorInfo& source, const NamedTensor& target,
+                 Backend& backend, const InterruptionPoint& interruption = {});
+
+/// Reads the contents of `source` as they are to `target` on a device, which has room for them.
+void load_bytes(const SafetensorsFile& file, const TensorInfo& source, void* target, Backend& backend,
+                const InterruptionPoint& interruption = {});
 
 /// Writes tensors as they are. @throws FileError
 void save_tensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
@@ -34,6 +43,9 @@ void save_tensors(const std::filesystem::path& path, std::span<const NamedTensor
 /// @throws FileError when `source` is no float tensor of that shape
 void check_tensor(const std::filesystem::path& file, const TensorInfo& source,
                   std::span<const std::int64_t> shape);
+
+/// A matrix [rows, columns] in row-major order, turned over.
+std::vector<float> transposed(std::span<const float> matrix, std::int64_t rows, std::int64_t columns);
 
 /// Widens `source` (F32, F16, BF16 or F64) into `target`; returns the index of the first number that is not
 /// finite, or -1.

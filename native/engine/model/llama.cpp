@@ -117,7 +117,9 @@ std::vector<Parameter>& Llama::parameters() { return state_->weights.parameters;
 void Llama::initialize_base(std::uint64_t seed, const InterruptionPoint& interruption) {
   state_->weights.initialize_base(seed, interruption);
 }
-void Llama::initialize_adapter(std::uint64_t seed) { state_->weights.initialize_adapter(seed); }
+void Llama::initialize_adapter(std::uint64_t seed, const InterruptionPoint& interruption) {
+  state_->weights.initialize_adapter(seed, interruption);
+}
 
 Loss Llama::forward(const Batch& batch) { return state_->run(batch, 0, {}, false); }
 

@@ -66,7 +66,7 @@ class Llama {
   void initialize_base(std::uint64_t seed, const InterruptionPoint& interruption = {});
   /// As PEFT: A ~ kaiming-uniform(√5), B = 0; of the embedding A = 0, B ~ N(0, 1), unless it is tied to the
   /// head, whose distribution then holds for both. Counter-based, keyed by (seed, tensor name).
-  void initialize_adapter(std::uint64_t seed);
+  void initialize_adapter(std::uint64_t seed, const InterruptionPoint& interruption = {});
 
   /// Base weights in HF's order, then LoRA tensors. Tied models have no `lm_head.weight`, and of a tied
   /// adapter only the embedding's tensors.

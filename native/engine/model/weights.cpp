@@ -279,8 +279,9 @@ void Weights::initialize_base(std::uint64_t seed, const InterruptionPoint& inter
   }
 }
 
-void Weights::initialize_adapter(std::uint64_t seed) {
+void Weights::initialize_adapter(std::uint64_t seed, const InterruptionPoint& interruption) {
   for (const auto& [parameter, start] : adapter_parameters_) {
+    pass(interruption);
     const std::uint64_t key = tensor_key(seed, parameter.name);
     const std::int64_t count = parameter.elements();
     switch (start) {

@@ -51,7 +51,7 @@ class Weights {
   Weights(const Weights&) = delete;
 
   void initialize_base(std::uint64_t seed, const InterruptionPoint& interruption = {});
-  void initialize_adapter(std::uint64_t seed);
+  void initialize_adapter(std::uint64_t seed, const InterruptionPoint& interruption = {});
 
   bool trains_embedding() const { return embedding.gradient || embedding.gradient_lora_a.data; }
 

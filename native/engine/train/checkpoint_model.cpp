@@ -22,12 +22,7 @@ Llama load_checkpoint_model(const Plan& plan, const ModelSource& source, const s
     source.weights->load_into(model, interruption);
   else if (plan.adapter)
     model.initialize_base(plan.model_seed, interruption);
-  CheckpointTensors tensors{weights_file_of(plan), {}, {}};
-  for (const Parameter& parameter : model.parameters())
-    if (!plan.adapter || !parameter.adapter_tensors.empty())
-      tensors.weights.push_back({parameter.name, parameter.value});
-  pass(interruption);
-  if (!load_resume_point(store, tensors, backend))
+  if (!load_resume_point(store, checkpoint_weights(plan, model), backend, interruption))
     throw RunError(fmt::format("{}: its checkpoints are gone", run.string()));
   return model;
 }

@@ -87,7 +87,7 @@ std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, B
     model->initialize_base(plan.model_seed, interruption);
   }
   pass(interruption);
-  if (plan.adapter) model->initialize_adapter(plan.seed);
+  if (plan.adapter) model->initialize_adapter(plan.seed, interruption);
   return model;
 }
 

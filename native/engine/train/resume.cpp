@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include "engine/io/json_object.h"
+#include "engine/io/peft_adapter.h"
 #include "engine/io/sha256.h"
+#include "engine/io/weight_files.h"
 #include "engine/train/plan_difference.h"
 #include "engine/train/run.h"
 
@@ -41,12 +43,28 @@ nlohmann::json RunState::json() const {
           {"plan", plan}};
 }
 
-std::string weights_file_of(const Plan& plan) {
-  return plan.adapter ? "adapter_model.safetensors" : "model.safetensors";
+std::filesystem::path adapter_base(const Plan& plan) {
+  // A base that was grown is nowhere else.
+  return plan.vocabulary ? plan.output / "base" : plan.model_path;
+}
+
+CheckpointTensors checkpoint_weights(const Plan& plan, Llama& model) {
+  CheckpointTensors tensors;
+  if (plan.adapter) {
+    tensors.weights_file = adapter_weights_file;
+    tensors.weights = adapter_tensors(model);
+    const auto config = adapter_config_json(model.config(), *plan.adapter, adapter_base(plan).string());
+    tensors.companions = {{adapter_config_file, config.dump(2) + "\n"}};
+  } else {
+    tensors.weights_file = single_weights_file;
+    for (const Parameter& parameter : model.parameters())
+      tensors.weights.push_back({parameter.name, parameter.value});
+  }
+  return tensors;
 }
 
 std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors,
-                                             Backend& backend) {
+                                             Backend& backend, const InterruptionPoint& interruption) {
   const auto steps = store.steps();
   ResumePoint point;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
@@ -57,7 +75,7 @@ std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const
         throw FileError(
             fmt::format("{}: state.json is of step {}", store.path_of(*step).string(), point.state.step));
       }
-      store.load(*step, tensors, backend);
+      store.load(*step, tensors, backend, interruption);
       return point;
     } catch (const FileError& error) {
       point.damaged.push_back({*step, error.what()});

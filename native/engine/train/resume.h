@@ -20,8 +20,12 @@ struct RunState {
   nlohmann::json json() const;
 };
 
-/// What a checkpoint of this plan calls the file of its weights.
-std::string weights_file_of(const Plan& plan);
+/// What a run's adapter is to be applied to; empty: a model of random weights, which is not written.
+std::filesystem::path adapter_base(const Plan& plan);
+
+/// The weights of `model` that a checkpoint of this plan holds, an adapter as PEFT loads it; without the
+/// optimizer's state.
+CheckpointTensors checkpoint_weights(const Plan& plan, Llama& model);
 
 struct ResumePoint {
   RunState state;
@@ -34,9 +38,10 @@ struct ResumePoint {
 
 /// Loads the newest checkpoint that can be loaded into `tensors`; newer, damaged ones are named and left as
 /// they are. Nothing when there has never been a checkpoint.
-/// @throws RunError when there are checkpoints and none can be loaded; the tensors then hold anything
+/// @throws RunError when there are checkpoints and none can be loaded; what `interruption` throws. The
+/// tensors then hold anything
 std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors,
-                                             Backend& backend);
+                                             Backend& backend, const InterruptionPoint& interruption = {});
 
 /// Reads every input of the plan and compares its SHA-256. @throws RunError naming those that changed or are
 /// gone

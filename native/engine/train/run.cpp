@@ -39,7 +39,7 @@ class Run {
 
  private:
   void prepare();
-  void resume();
+  void resume(const InterruptionPoint& interruption);
   void announce();
   void train();
   /// False: a stop came in between, and nothing has changed.
@@ -102,13 +102,14 @@ void Run::prepare() {
   data_.emplace(plan_, source_->config.vocab_size, interruption);
   model_ = make_model(plan_, *source_, *device_.backend, interruption);
   trainer_.emplace(plan_, *model_, *data_);
-  tensors_ = {weights_file_of(plan_), trainer_->optimizer().weights(), trainer_->optimizer().state()};
+  tensors_ = checkpoint_weights(plan_, *model_);
+  tensors_.optimizer = trainer_->optimizer().state();
   state_.plan = plan_.json;
-  if (control_.resume) resume();
+  if (control_.resume) resume(interruption);
 }
 
-void Run::resume() {
-  const auto point = load_resume_point(store_, tensors_, *device_.backend);
+void Run::resume(const InterruptionPoint& interruption) {
+  const auto point = load_resume_point(store_, tensors_, *device_.backend, interruption);
   if (!point) return;
   verify_same_plan(point->state, plan_);
   const nlohmann::json plan = state_.plan;
@@ -221,16 +222,12 @@ void Run::save_checkpoint() {
 }
 
 void Run::write_output() {
-  auto base = plan_.model_path;
-  if (plan_.adapter && plan_.vocabulary) {
-    // What the adapter was trained on is nowhere else.
-    base = plan_.output / "base";
-    source_->weights->write(base, plan_.tokenizer_files, *device_.backend);
-  }
+  if (plan_.adapter && plan_.vocabulary)
+    source_->weights->write(adapter_base(plan_), plan_.tokenizer_files, *device_.backend);
   output_ = plan_.output / (plan_.adapter ? "adapter" : "model");
   write_aside(output_, [&](const std::filesystem::path& aside) {
     if (plan_.adapter) {
-      write_adapter(aside, *model_, *plan_.adapter, base.string());
+      write_adapter(aside, *model_, *plan_.adapter, adapter_base(plan_).string());
       copy_files(plan_.tokenizer_files, aside);
     } else {
       write_hf_model(aside, *model_, plan_.model_path, plan_.tokenizer_files);

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "engine/io/file_lock.h"
 #include "engine/io/safetensors.h"
 
 namespace ziptie {
@@ -34,14 +33,6 @@ Owner read_owner(int descriptor) {
 
 bool lives(const Owner& owner) {
   return owner.pid > 0 && owner.start_time != 0 && process_start_time(owner.pid) == owner.start_time;
-}
-
-/// Whether `path` still is the file behind `descriptor`; an owner that ended in between has removed it.
-bool is_same_file(int descriptor, const std::filesystem::path& path) {
-  struct stat opened {
-  }, named{};
-  return ::fstat(descriptor, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
-         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
 }  // namespace
@@ -73,8 +64,7 @@ RunLock::RunLock(const std::filesystem::path& run_directory) : path_(run_directo
     if (descriptor_ < 0) throw fail(fmt::format("{}: cannot open: {}", path_.string(), std::strerror(errno)));
     // The system's lock decides between two engines that start at once; what the file says is for everybody
     // else, and for file systems whose locks do not reach other machines' or containers' processes.
-    const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
-    const bool contended = !locked && errno == EWOULDBLOCK;
+    const bool contended = is_locked_elsewhere(descriptor_);
     if (!is_same_file(descriptor_, path_)) {
       ::close(descriptor_);
       continue;
