@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadTokenizer } from "../../../language-server/src/tokenizers/tokenizer";
-import { TokenizerError } from "../../../language-server/src/tokenizers/tokenizer-error";
+import { errorOf } from "./load-error";
 
 let folder: string;
 beforeEach(() => {
@@ -56,16 +56,6 @@ function write(name: string, content: string | object): string {
   const path = join(folder, name);
   writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
   return path;
-}
-
-async function errorOf(path: string): Promise<TokenizerError> {
-  try {
-    await loadTokenizer(path);
-  } catch (error) {
-    if (error instanceof TokenizerError) return error;
-    throw error;
-  }
-  throw new Error("it loaded");
 }
 
 const ids = async (path: string, text: string) =>

@@ -6,7 +6,8 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { compose } from "../../../language-server/src/tokenizers/tiktoken/composed-form";
 import { loadTokenizer } from "../../../language-server/src/tokenizers/tokenizer";
-import { TokenizerError } from "../../../language-server/src/tokenizers/tokenizer-error";
+import type { TokenizerError } from "../../../language-server/src/tokenizers/tokenizer-error";
+import { errorOf } from "./load-error";
 
 let folder: string;
 beforeEach(() => {
@@ -19,16 +20,6 @@ function write(name: string, content: string | Uint8Array): string {
   mkdirSync(join(path, ".."), { recursive: true });
   writeFileSync(path, content);
   return path;
-}
-
-async function errorOf(path: string): Promise<TokenizerError> {
-  try {
-    await loadTokenizer(path);
-  } catch (error) {
-    if (error instanceof TokenizerError) return error;
-    throw error;
-  }
-  throw new Error("it loaded");
 }
 
 async function encode(path: string, text: string, options: object = {}) {

@@ -7,22 +7,14 @@ import type {
 } from "../../../language-server/src/protocol";
 import { button, checkbox, tabs } from "../controls/toolkit";
 import { el, setText } from "../elements";
+import { connectHost } from "../host";
 import { t } from "../messages";
 import { onThemeChange } from "../palette";
 import { CorpusView } from "./corpus-view";
 import { readState, type SavedState } from "./saved-state";
 import { TextView } from "./text-view";
 
-declare function acquireVsCodeApi(): {
-  postMessage(message: ComparisonPanelOutput): void;
-  getState(): unknown;
-  setState(state: SavedState): void;
-};
-
-const vscode = acquireVsCodeApi();
-const saved = readState(vscode.getState());
-const save = (change: Partial<SavedState>) => vscode.setState(Object.assign(saved, change));
-const post = (message: ComparisonPanelOutput) => vscode.postMessage(message);
+const { saved, save, post } = connectHost<ComparisonPanelOutput, SavedState>(readState);
 
 const choose = () => post({ type: "chooseTokenizers" });
 const names = el("span", { class: "facts" });

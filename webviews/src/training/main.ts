@@ -6,6 +6,7 @@ import type {
   TrainingPanelOutput,
 } from "../../../language-server/src/protocol";
 import { el } from "../elements";
+import { connectHost } from "../host";
 import { t } from "../messages";
 import { onThemeChange } from "../palette";
 import { ChartGroup } from "./chart-group";
@@ -20,16 +21,7 @@ import { RunHeader } from "./run-header";
 import { RunOverlay } from "./run-overlay";
 import { readState, type SavedState } from "./saved-state";
 
-declare function acquireVsCodeApi(): {
-  postMessage(message: TrainingPanelOutput): void;
-  getState(): unknown;
-  setState(state: SavedState): void;
-};
-
-const vscode = acquireVsCodeApi();
-const saved = readState(vscode.getState());
-const save = (change: Partial<SavedState>) => vscode.setState(Object.assign(saved, change));
-const post = (message: TrainingPanelOutput) => vscode.postMessage(message);
+const { saved, save, post } = connectHost<TrainingPanelOutput, SavedState>(readState);
 
 /** The shown runs, the panel's own first. */
 let runs: RunColumns[] = [];
