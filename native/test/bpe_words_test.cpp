@@ -103,6 +103,25 @@ TEST_CASE("the rarest words are dropped, the latest of equally rare ones first")
   CHECK(counts.size() == 0);
 }
 
+TEST_CASE("a word that comes back and is dropped again is dropped twice, each of its occurrences once") {
+  WordCounts counts;
+  const auto add = [&](std::string_view word, std::uint64_t count) {
+    counts.add(word, hash_of(word), count);
+  };
+  add("often", 5);
+  add("rare", 2);
+  const std::size_t room = counts.bytes() - 1;
+  auto dropped = counts.drop_rarest(room);
+  add("rare", 1);
+  const auto again = counts.drop_rarest(room);
+  dropped.words += again.words;
+  dropped.occurrences += again.occurrences;
+  CHECK(dropped.words == 2);
+  CHECK(dropped.occurrences == 3);
+  REQUIRE(counts.size() == 1);
+  CHECK(counts[0].count + dropped.occurrences == 8);
+}
+
 TEST_CASE("files are cut into chunks at line ends, whatever they hold") {
   const TemporaryDirectory directory;
   const auto path = directory / "corpus.txt";

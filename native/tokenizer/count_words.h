@@ -10,7 +10,7 @@ namespace ziptie {
 
 struct CountedWords {
   std::vector<WordCounts> tables;  ///< a word is in one of them
-  WordCounts::Dropped dropped;
+  WordCounts::Dropped dropped;     ///< its occurrences and those in the tables are all there are
   std::uint64_t texts = 0;
 };
 

@@ -33,8 +33,10 @@ class WordCounts {
   std::size_t bytes() const { return text_.size() + entries_.size() * (sizeof(Entry) + 8); }
 
   struct Dropped {
-    std::uint64_t words = 0;        ///< different ones
-    std::uint64_t occurrences = 0;  ///< of all of them
+    /// How often a word was dropped. Nothing is remembered of one that was, so that one which comes back and
+    /// is dropped again counts again.
+    std::uint64_t words = 0;
+    std::uint64_t occurrences = 0;  ///< that no count holds any more; each once
   };
   /// Forgets the rarest words, of equally rare ones the latest, until at most `bytes` are taken.
   Dropped drop_rarest(std::size_t bytes);

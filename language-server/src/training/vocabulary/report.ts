@@ -104,12 +104,10 @@ export function reportInMarkdown(report: VocabularyReport): string {
       `${n(check.texts - check.changed)} of ${n(check.texts)} texts of \`${check.corpus}\``,
     ],
     ...(corpus.dropped_words > 0
-      ? ([
-          [
-            "Left out for want of memory",
-            `${n(corpus.dropped_words)} different words, ${n(corpus.dropped_occurrences)} occurrences`,
-          ],
-        ] as [string, string][])
+      ? ([["Left out for want of memory", `${n(corpus.dropped_occurrences)} occurrences of rare words`]] as [
+          string,
+          string,
+        ][])
       : []),
   ];
   const table = rows.map(([what, value]) => `| ${what} | ${value.replaceAll("|", "\\|")} |`);
