@@ -16,10 +16,10 @@ namespace {
 struct Stopped {};
 
 Llama make(const LlamaConfig& config, const ModelArgument& argument, Backend& backend) {
-  if (argument.adapter.empty()) return Llama(config, {.train = false}, backend);
+  if (argument.adapter.empty()) return make_model_to_run(config, {.train = false}, backend);
   const AdapterConfig adapter = read_adapter_config(argument.adapter);
   try {
-    return Llama(config, {.adapter = adapter, .train = false}, backend);
+    return make_model_to_run(config, {.adapter = adapter, .train = false}, backend);
   } catch (const std::invalid_argument& error) {
     throw FileError(fmt::format("{}: does not fit the model: {}",
                                 (argument.adapter / adapter_config_file).string(), error.what()));

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 
+#include "engine/io/hf_config.h"
 #include "engine/io/hf_model_writer.h"
 #include "temporary_directory.h"
 #include "tiny_run.h"
@@ -215,6 +216,41 @@ TEST_CASE_FIXTURE(
   CHECK(failed[0]["reason"].get<std::string>().starts_with(weights.string()));
   CHECK_FALSE(fs::exists(directory / "run/model"));
   CHECK_FALSE(fs::exists(directory / "run/checkpoints"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "A model that is larger than the machine is refused before its weights are read") {
+  // 2^40 numbers in the embedding, of which the file takes no room on the disk.
+  constexpr std::int64_t vocabulary = 1 << 22, hidden = 1 << 18;
+  json config = json::parse(file_text(model / "config.json"));
+  config.update({{"vocab_size", vocabulary},
+                 {"hidden_size", hidden},
+                 {"num_hidden_layers", 1},
+                 {"intermediate_size", 1},
+                 {"num_attention_heads", 1},
+                 {"num_key_value_heads", 1},
+                 {"head_dim", 2}});
+  std::ofstream(model / "config.json") << config;
+  json header;
+  std::int64_t end = 0;
+  for (const WeightShape& weight : weight_shapes(read_hf_config(model))) {
+    std::int64_t bytes = 2;
+    for (const std::int64_t length : weight.shape) bytes *= length;
+    header[weight.name] = {{"dtype", "BF16"}, {"shape", weight.shape}, {"data_offsets", {end, end + bytes}}};
+    end += bytes;
+  }
+  const std::string begin = Parts::join(header.dump(), "");
+  spoil(begin);
+  std::error_code too_large;
+  fs::resize_file(weights, begin.size() + static_cast<std::uintmax_t>(end), too_large);
+  if (too_large) {
+    MESSAGE("skipped: this file system holds no such files");
+    return;
+  }
+  const Outcome outcome = generate();
+  CHECK(outcome.status == 1);
+  CHECK_MESSAGE(
+      outcome.said.starts_with("ziptie-engine: The weights of this model take 4096.0 GiB, this machine has"),
+      outcome.said);
 }
 
 TEST_CASE_FIXTURE(Fixture,

@@ -81,7 +81,7 @@ std::vector<float> HfModel::State::read(const std::string& name, Backend& backen
   const StoredTensor& tensor = stored(name);
   std::vector<float> values = read_tensor(*tensor.file, *tensor.info, interruption);
   if (!new_rows || !has_row_per_token(name)) return values;
-  std::vector<float> rows = new_rows->of(name, values, config.hidden_size);
+  std::vector<float> rows = new_rows->of(name, values, config.hidden_size, interruption);
   if (const std::int64_t at = round_to(tensor.info->dtype, rows); at >= 0) {
     throw FileError(fmt::format(
         "{}: the new row {} of '{}' is too large for {}, which its rows are stored in; "

@@ -65,8 +65,8 @@ void NewRows::read_map() {
   }
 }
 
-std::vector<float> NewRows::of(const std::string& name, std::span<const float> old,
-                               std::int64_t width) const {
+std::vector<float> NewRows::of(const std::string& name, std::span<const float> old, std::int64_t width,
+                               const InterruptionPoint& interruption) const {
   const auto columns = static_cast<std::size_t>(width);
   std::vector<float> rows(static_cast<std::size_t>(count()) * columns);
   const auto add_row = [&](std::vector<double>& sum, std::int64_t id, double weight) {
@@ -80,9 +80,9 @@ std::vector<float> NewRows::of(const std::string& name, std::span<const float> o
   switch (growth_.initialization) {
     case RowInitialization::random:
       // Keyed apart from the tensor's own random initialisation, whose first rows these would repeat.
-      for (std::size_t i = 0;
-           const double value : normal_numbers(tensor_key(growth_.seed, name + " new rows"),
-                                               static_cast<std::int64_t>(rows.size()), initializer_range_)) {
+      for (std::size_t i = 0; const double value : normal_numbers(
+                                  tensor_key(growth_.seed, name + " new rows"),
+                                  static_cast<std::int64_t>(rows.size()), initializer_range_, interruption)) {
         rows[i++] = static_cast<float>(value);
       }
       break;

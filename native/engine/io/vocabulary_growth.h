@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/io/interruption.h"
+
 namespace ziptie {
 
 /// Where the rows of new tokens come from.
@@ -40,7 +42,8 @@ class NewRows {
   /// The new rows of the tensor `name`, whose old ones are `old` [base_size, width]. Sums are float64, in the
   /// order of the old rows or of the map. Random numbers depend on the seed, `name` and their place alone.
   /// @param width elements of a row
-  std::vector<float> of(const std::string& name, std::span<const float> old, std::int64_t width) const;
+  std::vector<float> of(const std::string& name, std::span<const float> old, std::int64_t width,
+                        const InterruptionPoint& interruption = {}) const;
 
  private:
   struct Share {

@@ -11,6 +11,9 @@ namespace ziptie {
 
 namespace {
 
+/// Drawing so many takes a fraction of a second.
+constexpr std::int64_t blocks_between_passes = 1 << 20;
+
 /// Four numbers in (0, 1), never at the ends, for the `index`-th block of four.
 std::array<double, 4> uniform_block(std::uint64_t key, std::uint64_t index) {
   PhiloxBlock<1> counter{};
@@ -31,9 +34,11 @@ std::uint64_t tensor_key(std::uint64_t seed, std::string_view name) {
   return mix_bits(seed ^ mix_bits(hash));
 }
 
-std::vector<double> normal_numbers(std::uint64_t key, std::int64_t count, double standard_deviation) {
+std::vector<double> normal_numbers(std::uint64_t key, std::int64_t count, double standard_deviation,
+                                   const InterruptionPoint& interruption) {
   std::vector<double> values(count);
   for (std::int64_t block = 0; block * 4 < count; ++block) {
+    if (block % blocks_between_passes == 0) pass(interruption);
     // Box and Muller: two uniform numbers make two normal ones.
     const auto u = uniform_block(key, block);
     const double radius[] = {std::sqrt(-2 * std::log(u[0])), std::sqrt(-2 * std::log(u[2]))};
@@ -46,9 +51,11 @@ std::vector<double> normal_numbers(std::uint64_t key, std::int64_t count, double
   return values;
 }
 
-std::vector<double> uniform_numbers(std::uint64_t key, std::int64_t count, double bound) {
+std::vector<double> uniform_numbers(std::uint64_t key, std::int64_t count, double bound,
+                                    const InterruptionPoint& interruption) {
   std::vector<double> values(count);
   for (std::int64_t block = 0; block * 4 < count; ++block) {
+    if (block % blocks_between_passes == 0) pass(interruption);
     const auto u = uniform_block(key, block);
     for (std::int64_t i = block * 4; i < std::min(count, block * 4 + 4); ++i)
       values[i] = bound * (2 * u[i - block * 4] - 1);

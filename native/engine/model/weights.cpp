@@ -275,7 +275,8 @@ void Weights::initialize_base(std::uint64_t seed, const InterruptionPoint& inter
     else if (parameter.value.rank == 1)
       write(parameter, std::vector<double>(count, 1.0));
     else
-      write(parameter, normal_numbers(tensor_key(seed, parameter.name), count, config_.initializer_range));
+      write(parameter,
+            normal_numbers(tensor_key(seed, parameter.name), count, config_.initializer_range, interruption));
   }
 }
 
@@ -289,12 +290,13 @@ void Weights::initialize_adapter(std::uint64_t seed, const InterruptionPoint& in
         backend_.fill_zero(parameter.value);
         break;
       case Start::normal:
-        write(parameter, normal_numbers(key, count, 1));
+        write(parameter, normal_numbers(key, count, 1, interruption));
         break;
       case Start::uniform:
         // Kaiming-uniform with a = √5: the gain is √(1/3), so the bound is 1/√in.
         write(parameter,
-              uniform_numbers(key, count, 1 / std::sqrt(static_cast<double>(parameter.value.shape[1]))));
+              uniform_numbers(key, count, 1 / std::sqrt(static_cast<double>(parameter.value.shape[1])),
+                              interruption));
     }
   }
 }

@@ -16,7 +16,7 @@ Llama load_checkpoint_model(const Plan& plan, const ModelSource& source, const s
                              .quantization = plan.quantization,
                              .frozen_dtype = plan.frozen_dtype,
                              .train = false};
-  Llama model(source.config, options, backend);
+  Llama model = make_model_to_run(source.config, options, backend);
   // Without an adapter, the checkpoint has every weight.
   if (plan.adapter && source.weights)
     source.weights->load_into(model, interruption);

@@ -10,42 +10,51 @@
 namespace ziptie {
 namespace {
 
-/// Bytes that the weights of a model take as the plan holds them, with gradients and moments of those that
-/// are trained. Adapters, small beside their base, are left out.
-double bytes_of_weights(const Plan& plan, const LlamaConfig& config) {
-  // float32 weight and gradient, two moments.
-  const double trained = 4 + 4 + (plan.optimizer.name == OptimizerName::adamw_torch ? 8 : 2);
-  const auto frozen = static_cast<double>(size_of(plan.frozen_dtype));
+ModelOptions options_of(const Plan& plan) {
+  return {.adapter = plan.adapter,
+          .quantization = plan.quantization,
+          .frozen_dtype = plan.frozen_dtype,
+          .recompute = plan.recompute};
+}
+
+/// Bytes that the weights of a model take as they are held, and `trained` for each element of those that are
+/// trained whole. Adapters, small beside their base, are left out.
+double bytes_of_weights(const LlamaConfig& config, const ModelOptions& options, double trained) {
+  const auto frozen = static_cast<double>(size_of(options.frozen_dtype));
   // Half a byte, and an absmax for 64 of them, in float32 or in 8 bits.
-  const double quantized = plan.quantization ? 0.5 + (plan.quantization->double_quant ? 1.0 : 4.0) / 64 : 0;
-  const ModelOptions options{.adapter = plan.adapter};
+  const double quantized =
+      options.quantization ? 0.5 + (options.quantization->double_quant ? 1.0 : 4.0) / 64 : 0;
   double bytes = 0;
   for (const WeightShape& weight : weight_shapes(config)) {
     const bool is_linear = weight.shape.size() == 2 && weight.name.starts_with("model.layers.");
     double elements = 1;
     for (const std::int64_t length : weight.shape) elements *= static_cast<double>(length);
     const auto module = std::string_view(weight.name).substr(0, weight.name.rfind('.'));
-    const bool is_trained = !plan.adapter || is_saved(module, config, options);
-    bytes += elements * (is_trained ? trained : is_linear && plan.quantization ? quantized : frozen);
+    const bool is_trained = options.train && (!options.adapter || is_saved(module, config, options));
+    bytes += elements * (is_trained ? trained : is_linear && options.quantization ? quantized : frozen);
   }
   return bytes;
 }
 
 /// Linux hands out more memory than there is and kills whoever uses it, which no checkpoint survives; so ask
 /// first.
-void check_memory(const Plan& plan, const LlamaConfig& config) {
-  const double needed = bytes_of_weights(plan, config);
+void check_memory(double needed, const char* what, const char* remedy) {
   const double present =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   if (needed <= present) return;
   constexpr double gibibyte = 1 << 30;
-  const bool trains_base = !plan.adapter;
   throw RunError(fmt::format("The weights{} of this model take {:.1f} GiB, this machine has {:.1f}; {}.",
-                             trains_base ? ", gradients and optimizer state" : "", needed / gibibyte,
-                             present / gibibyte,
-                             trains_base          ? "train an adapter (LoRA) or a smaller model"
-                             : !plan.quantization ? "quantise it (load_in_4bit) or choose a smaller model"
-                                                  : "choose a smaller model"));
+                             what, needed / gibibyte, present / gibibyte, remedy));
+}
+
+void check_memory_to_train(const Plan& plan, const LlamaConfig& config) {
+  // float32 weight and gradient, two moments.
+  const double trained = 4 + 4 + (plan.optimizer.name == OptimizerName::adamw_torch ? 8 : 2);
+  check_memory(bytes_of_weights(config, options_of(plan), trained),
+               plan.adapter ? "" : ", gradients and optimizer state",
+               !plan.adapter        ? "train an adapter (LoRA) or a smaller model"
+               : !plan.quantization ? "quantise it (load_in_4bit) or choose a smaller model"
+                                    : "choose a smaller model");
 }
 
 }  // namespace
@@ -69,14 +78,10 @@ ModelSource open_model(const Plan& plan) {
 
 std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, Backend& backend,
                                   const InterruptionPoint& interruption) {
-  check_memory(plan, source.config);
+  check_memory_to_train(plan, source.config);
   std::unique_ptr<Llama> model;
   try {
-    const ModelOptions options{.adapter = plan.adapter,
-                               .quantization = plan.quantization,
-                               .frozen_dtype = plan.frozen_dtype,
-                               .recompute = plan.recompute};
-    model = std::make_unique<Llama>(source.config, options, backend);
+    model = std::make_unique<Llama>(source.config, options_of(plan), backend);
   } catch (const std::invalid_argument& error) {
     throw RunError(fmt::format("The plan does not fit the model: {}.", error.what()));
   }
@@ -89,6 +94,11 @@ std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, B
   pass(interruption);
   if (plan.adapter) model->initialize_adapter(plan.seed, interruption);
   return model;
+}
+
+Llama make_model_to_run(const LlamaConfig& config, const ModelOptions& options, Backend& backend) {
+  check_memory(bytes_of_weights(config, options, 0), "", "choose a smaller model");
+  return Llama(config, options, backend);
 }
 
 std::int64_t parameter_count(const LlamaConfig& config) {

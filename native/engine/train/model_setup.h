@@ -35,6 +35,11 @@ ModelSource open_model(const Plan& plan);
 std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, Backend& backend,
                                   const InterruptionPoint& interruption = {});
 
+/// A model for inference, `options.train` being false, its weights yet to be loaded.
+/// @throws RunError when the machine has too little memory for it; std::invalid_argument when the options do
+/// not fit it
+Llama make_model_to_run(const LlamaConfig& config, const ModelOptions& options, Backend& backend);
+
 /// Elements of all base weights.
 std::int64_t parameter_count(const LlamaConfig& config);
 
