@@ -99,8 +99,8 @@ async function generateAnswers(named: string, options: GenerateOptions): Promise
     try {
       return await generate({ model, prompts, settings }, engine, {
         signal,
-        // A line that is rewritten would run into an answer on the same screen.
-        report: (progress) => (output.isOpen && process.stdout.isTTY ? undefined : report(progress)),
+        // It would run into an answer on the same screen.
+        report: (progress) => (output.isOpen ? undefined : report(progress)),
         onEvent: (event) => {
           if (event.event === "begin") note(event.about);
           else output.write(event, process.stderr.isTTY ? clear : () => {});

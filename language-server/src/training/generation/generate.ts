@@ -147,15 +147,13 @@ const messagesOf = ({ turns }: Exclude<Prompt["content"], string>) =>
   turns.map(({ role, content }) => ({ role, content }));
 
 function describe(
-  { name, template }: AnsweringModel,
+  { name }: AnsweringModel,
   encoded: readonly EncodedPrompt[],
   stopIds: readonly number[],
 ): string {
   const turns = encoded.filter(({ isTurn }) => isTurn).length;
-  const how =
-    turns === 0
-      ? "prompts are texts to be continued"
-      : `${turns === encoded.length ? "prompts" : `${turns} of ${encoded.length} prompts`} are put by ${template?.name}`;
+  const which = turns === encoded.length ? "prompts" : `${turns} of ${encoded.length} prompts`;
+  const how = turns === 0 ? "prompts are texts to be continued" : `${which} are put by its chat template`;
   const end = stopIds.length === 0 ? "; no token ends an answer, so each is as long as it may be" : "";
   return `${name}: ${how}${end}.`;
 }

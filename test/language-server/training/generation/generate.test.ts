@@ -110,7 +110,7 @@ describe.skipIf(!existsSync(engine))("a run", () => {
   test("answers what its own data asks, in text for people", async () => {
     const { status, stdout, stderr } = await run(["sft-1", "--prompts", "dialogues.jsonl"]);
     expect([status, stdout]).toEqual([0, "> 天氣？\n晴天。\n\n> 貓？\n很可愛😀！\n\n"]);
-    expect(stderr).toContain("sft-1, step 60: prompts are put by ");
+    expect(stderr).toContain("sft-1, step 60: prompts are put by its chat template.");
   });
 
   test("cuts an answer where it is told to, and says so", async () => {
