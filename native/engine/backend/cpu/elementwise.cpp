@@ -49,7 +49,7 @@ void swiglu_forward(Context context, const Tensor& gate_up, const Tensor& out) {
       T* to = data<T>(out) + row * width;
       for_vectors<T>(width, [&](std::int64_t i, auto n) {
         const auto gate = load(gates + i, n), up = load(ups + i, n);
-        store<T>(to + i, gate / (T{1} + exponential(-gate)) * up, n);
+        store<T>(to + i, gate * sigmoid<T>(gate) * up, n);
       });
     }
   });
@@ -68,9 +68,9 @@ void swiglu_backward(Context context, const Tensor& gate_up, const Tensor& gradi
       T* to_ups = to_gates + width;
       for_vectors<T>(width, [&](std::int64_t i, auto n) {
         const auto gate = load(gates + i, n), up = load(ups + i, n), slope = load(slopes + i, n);
-        const auto sigmoid = T{1} / (T{1} + exponential(-gate));
-        store<T>(to_gates + i, slope * up * sigmoid * (T{1} + gate * (T{1} - sigmoid)), n);
-        store<T>(to_ups + i, slope * gate * sigmoid, n);
+        const auto share = sigmoid<T>(gate), scaled = slope * share;
+        store<T>(to_gates + i, scaled * up * (T{1} + gate * (T{1} - share)), n);
+        store<T>(to_ups + i, scaled * gate, n);
       });
     }
   });

@@ -34,22 +34,6 @@ void scatter_rows(Context context, const Tensor& x, const Tensor& rows, const Te
 
 namespace {
 
-/// to[i] += factor · from[i].
-template <class T>
-void add_multiple(std::int64_t n, T factor, const T* from, T* to) {
-  for_vectors<T>(n, [&](std::int64_t i, auto lanes_used) {
-    store<T>(to + i, load(to + i, lanes_used) + factor * load(from + i, lanes_used), lanes_used);
-  });
-}
-
-template <class T>
-T dot(std::int64_t n, const T* a, const T* b) {
-  Vector<T> sums{};
-  for_vectors<T>(
-      n, [&](std::int64_t i, auto lanes_used) { sums += load(a + i, lanes_used) * load(b + i, lanes_used); });
-  return sum_lanes<T>(sums);
-}
-
 /// Tasks that share out the rows of a table.
 constexpr std::int64_t table_tasks = 16;
 

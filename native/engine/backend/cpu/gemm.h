@@ -68,6 +68,8 @@ inline void small_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const T* 
                        std::int64_t a_column, const T* b, std::int64_t b_stride, T* c,
                        std::int64_t c_stride) {
   std::int64_t column = 0;
+  for (; column + 3 * lanes<T> <= n && column + 4 * lanes<T> != n; column += 3 * lanes<T>)
+    detail::tile_columns<T, 3, Add>(m, k, a, a_row, a_column, b + column, b_stride, c + column, c_stride);
   for (; column + 2 * lanes<T> <= n; column += 2 * lanes<T>)
     detail::tile_columns<T, 2, Add>(m, k, a, a_row, a_column, b + column, b_stride, c + column, c_stride);
   if (column < n)

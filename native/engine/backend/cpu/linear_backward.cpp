@@ -18,11 +18,36 @@ struct PackedAdapter {
   std::int64_t width() const { return lora.b.shape[0]; }
 };
 
+/// A small weight's gradient += Σ over rows of gradient_yᵀ x: tasks take rows, which then stream through the
+/// caches once, and what they give is added up in order.
+template <class T>
+void small_weight_gradient(Context context, const T* x, const T* gradient_y, std::int64_t rows,
+                           std::int64_t in, std::int64_t out, T* gradient) {
+  constexpr std::int64_t least_rows = 256, most_tasks = 32;
+  const std::int64_t tasks = std::clamp<std::int64_t>(rows / least_rows, 1, most_tasks);
+  const std::int64_t length = tiles(rows, tasks), elements = out * in;
+  T* const sums = context.workspace.shared<T>(tasks * elements);
+  context.workspace.reserve_per_thread<T>(packed_elements<T>(length, in));
+  context.threads.run(tasks, [&](std::int64_t task, int thread) {
+    const std::int64_t begin = task * length, count = std::clamp<std::int64_t>(rows - begin, 0, length);
+    T* const panels = context.workspace.of_thread<T>(thread);
+    pack_straight<T>({x + begin * in, in}, count, in, count, panels);
+    multiply<T>(out, in, count, {gradient_y + begin * out, out, true}, panels, count, false,
+                {sums + task * elements, in});
+  });
+  context.threads.run_blocks(elements, 4096, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t task = 0; task < tasks; ++task)
+      add_multiple<T>(end - begin, T{1}, sums + task * elements + begin, gradient + begin);
+  });
+}
+
 /// gradient += Σ over rows of gradient_yᵀ x.
 template <class T>
 void weight_gradient(Context context, const T* x, const T* gradient_y, std::int64_t rows, std::int64_t in,
                      std::int64_t out, const Tensor& gradient) {
-  constexpr std::int64_t enough_tiles = 16;
+  constexpr std::int64_t enough_tiles = 16, small = 65536;
+  if (in * out <= small)
+    return small_weight_gradient(context, x, gradient_y, rows, in, out, data<T>(gradient));
   const Parts down(rows), across(in);
   T* panels = context.workspace.shared<T>(packed_elements<T>(down.longest(), across.longest()));
   const Tensor input{const_cast<T*>(x), gradient.dtype, 2, {rows, in}};

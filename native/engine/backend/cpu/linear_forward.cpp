@@ -4,19 +4,6 @@ namespace ziptie::cpu {
 
 namespace {
 
-template <class T>
-T dot(std::int64_t n, const T* a, const T* b) {
-  Vector<T> sums[4] = {};
-  std::int64_t i = 0;
-  for (; i + 4 * lanes<T> <= n; i += 4 * lanes<T>)
-    for (int v = 0; v < 4; ++v) sums[v] += load(a + i + v * lanes<T>) * load(b + i + v * lanes<T>);
-  auto total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  for (; i + lanes<T> <= n; i += lanes<T>) total += load(a + i) * load(b + i);
-  T sum = sum_lanes<T>(total);
-  for (; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
 /// An adapter as right operands.
 template <class T>
 struct PackedAdapter {

@@ -76,25 +76,6 @@ void multiply_panel(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, 
   }
 }
 
-/// Eight by eight, the rows `from_row` and `to_row` elements apart.
-void transpose_block(const float* from, std::int64_t from_row, float* to, std::int64_t to_row) {
-  __m256 r[8], s[8];
-  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from + i * from_row);
-  for (int i = 0; i < 8; i += 2) {
-    s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4)
-    for (int half = 0; half < 2; ++half) {
-      r[i + 2 * half] = _mm256_shuffle_ps(s[i + half], s[i + half + 2], 0x44);
-      r[i + 2 * half + 1] = _mm256_shuffle_ps(s[i + half], s[i + half + 2], 0xEE);
-    }
-  for (int i = 0; i < 4; ++i) {
-    _mm256_storeu_ps(to + i * to_row, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-    _mm256_storeu_ps(to + (i + 4) * to_row, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -105,8 +86,8 @@ void pack_transposed(Matrix<const T> from, std::int64_t rows, std::int64_t k, st
     if (rows == width)
       for (; done + 8 <= k; done += 8)
         for (std::int64_t half = 0; half < width; half += 8)
-          transpose_block(from.data + half * from.stride + done, from.stride, panel + done * width + half,
-                          width);
+          transpose_block(from.data + half * from.stride + done, from.stride, 1.0f,
+                          panel + done * width + half, width);
   if (rows < width) std::fill(panel, panel + k * width, T{0});
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::int64_t step = done; step < k; ++step)
