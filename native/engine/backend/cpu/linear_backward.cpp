@@ -18,36 +18,62 @@ struct PackedAdapter {
   std::int64_t width() const { return lora.b.shape[0]; }
 };
 
-/// A small weight's gradient += Σ over rows of gradient_yᵀ x: tasks take rows, which then stream through the
-/// caches once, and what they give is added up in order.
+/// Gradients of so few elements are summed over parts of the rows, which then stream through the caches once;
+/// larger ones are cut into tiles.
+constexpr std::int64_t few_elements = 65536;
+
+/// Parts of the rows, each of which has its own sums of `elements`.
+template <class T>
+class PartialSums {
+ public:
+  PartialSums(std::int64_t rows, std::int64_t elements)
+      : rows_(rows), elements_(elements), length_(tiles(rows, std::clamp<std::int64_t>(rows / 256, 1, 32))) {}
+
+  std::int64_t length() const { return length_; }
+  /// Elements of all parts' sums.
+  std::int64_t needed() const { return tiles(rows_, length_) * elements_; }
+  /// fill(begin, end, to, thread) writes the sums over the rows [begin, end).
+  template <class F>
+  void fill(const Threads& threads, T* sums, const F& fill) const {
+    threads.run_blocks(rows_, length_, [&](std::int64_t begin, std::int64_t end, int thread) {
+      fill(begin, end, sums + begin / length_ * elements_, thread);
+    });
+  }
+  /// gradient += the parts' sums from `first` on, in order.
+  void add_to(const Threads& threads, const T* sums, std::int64_t first, const Tensor& gradient) const {
+    constexpr std::int64_t elements_per_task = 4096;
+    threads.run_blocks(gradient.elements(), elements_per_task,
+                       [&](std::int64_t begin, std::int64_t end, int) {
+                         for (std::int64_t at = first + begin; at < needed(); at += elements_)
+                           add_multiple<T>(end - begin, T{1}, sums + at, data<T>(gradient) + begin);
+                       });
+  }
+
+ private:
+  std::int64_t rows_, elements_, length_;
+};
+
 template <class T>
 void small_weight_gradient(Context context, const T* x, const T* gradient_y, std::int64_t rows,
-                           std::int64_t in, std::int64_t out, T* gradient) {
-  constexpr std::int64_t least_rows = 256, most_tasks = 32;
-  const std::int64_t tasks = std::clamp<std::int64_t>(rows / least_rows, 1, most_tasks);
-  const std::int64_t length = tiles(rows, tasks), elements = out * in;
-  T* const sums = context.workspace.shared<T>(tasks * elements);
-  context.workspace.reserve_per_thread<T>(packed_elements<T>(length, in));
-  context.threads.run(tasks, [&](std::int64_t task, int thread) {
-    const std::int64_t begin = task * length, count = std::clamp<std::int64_t>(rows - begin, 0, length);
+                           std::int64_t in, std::int64_t out, const Tensor& gradient) {
+  const PartialSums<T> parts(rows, in * out);
+  T* const sums = context.workspace.shared<T>(parts.needed());
+  context.workspace.reserve_per_thread<T>(packed_elements<T>(parts.length(), in));
+  parts.fill(context.threads, sums, [&](std::int64_t begin, std::int64_t end, T* to, int thread) {
     T* const panels = context.workspace.of_thread<T>(thread);
-    pack_straight<T>({x + begin * in, in}, count, in, count, panels);
-    multiply<T>(out, in, count, {gradient_y + begin * out, out, true}, panels, count, false,
-                {sums + task * elements, in});
+    pack_straight<T>({x + begin * in, in}, end - begin, in, end - begin, panels);
+    multiply<T>(out, in, end - begin, {gradient_y + begin * out, out, true}, panels, end - begin, false,
+                {to, in});
   });
-  context.threads.run_blocks(elements, 4096, [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t task = 0; task < tasks; ++task)
-      add_multiple<T>(end - begin, T{1}, sums + task * elements + begin, gradient + begin);
-  });
+  parts.add_to(context.threads, sums, 0, gradient);
 }
 
 /// gradient += Σ over rows of gradient_yᵀ x.
 template <class T>
 void weight_gradient(Context context, const T* x, const T* gradient_y, std::int64_t rows, std::int64_t in,
                      std::int64_t out, const Tensor& gradient) {
-  constexpr std::int64_t enough_tiles = 16, small = 65536;
-  if (in * out <= small)
-    return small_weight_gradient(context, x, gradient_y, rows, in, out, data<T>(gradient));
+  constexpr std::int64_t enough_tiles = 16;
+  if (in * out <= few_elements) return small_weight_gradient(context, x, gradient_y, rows, in, out, gradient);
   const Parts down(rows), across(in);
   T* panels = context.workspace.shared<T>(packed_elements<T>(down.longest(), across.longest()));
   const Tensor input{const_cast<T*>(x), gradient.dtype, 2, {rows, in}};
@@ -94,7 +120,13 @@ class AdapterGradients {
                    const T* gradient_y, const T* gradient_hidden, std::int64_t rows)
       : o_(o), adapters_(adapters), x_(x), slope_(gradient_y), hidden_slope_(gradient_hidden), rows_(rows) {}
 
-  void run(Context context) {
+  /// Elements of scratch that `run` needs.
+  static std::int64_t needed(const Operands<T>& o, std::int64_t rows) {
+    return small(o) ? PartialSums<T>(rows, elements(o)).needed() : 0;
+  }
+
+  void run(Context context, T* scratch) {
+    if (small(o_)) return run_small(context, scratch);
     std::int64_t tasks = tiles(o_.in, columns_of(o_.in));
     for (const auto& adapter : adapters_) tasks += tiles(adapter.width(), tile_rows);
     context.workspace.reserve_per_thread<T>(2 * rows_at_once * packed_elements<T>(1, columns_of(o_.in)));
@@ -107,44 +139,78 @@ class AdapterGradients {
       for (const auto& adapter : adapters_) {
         const std::int64_t count = tiles(adapter.width(), tile_rows);
         if (task < count)
-          return b_rows(adapter, task * tile_rows, std::min(adapter.width(), (task + 1) * tile_rows));
+          return add_b(adapter, 0, rows_, task * tile_rows, std::min(adapter.width(), (task + 1) * tile_rows),
+                       true, data<T>(adapter.lora.gradient_b) + task * tile_rows * adapter.r());
         task -= count;
       }
     });
   }
 
  private:
+  static std::int64_t elements(const Operands<T>& o) {
+    std::int64_t count = o.rank * o.in;
+    for (const Lora& lora : o.linear.adapters) count += lora.b.elements();
+    return count;
+  }
+  static bool small(const Operands<T>& o) { return elements(o) <= few_elements; }
+
+  void run_small(Context context, T* sums) const {
+    const PartialSums<T> parts(rows_, elements(o_));
+    const std::int64_t packed = packed_elements<T>(parts.length(), o_.in);
+    context.workspace.reserve_per_thread<T>(2 * packed);
+    parts.fill(context.threads, sums, [&](std::int64_t begin, std::int64_t end, T* to, int thread) {
+      T* const panels = context.workspace.of_thread<T>(thread);
+      add_a(begin, end - begin, 0, o_.in, panels, panels + packed, false, {to, o_.in});
+      T* to_b = to + o_.rank * o_.in;
+      for (const auto& adapter : adapters_) {
+        add_b(adapter, begin, end - begin, 0, adapter.width(), false, to_b);
+        to_b += adapter.width() * adapter.r();
+      }
+    });
+    parts.add_to(context.threads, sums, 0, o_.linear.gradient_lora_a);
+    std::int64_t first = o_.rank * o_.in;
+    for (const auto& adapter : adapters_) {
+      parts.add_to(context.threads, sums, first, adapter.lora.gradient_b);
+      first += adapter.width() * adapter.r();
+    }
+  }
+
   static constexpr std::int64_t rows_at_once = 256;
   /// Multiples of 64, which is how dropout draws.
   static std::int64_t columns_of(std::int64_t in) { return in <= 1024 ? 64 : 256; }
 
   void a_columns(std::int64_t begin, std::int64_t end, T* scratch) const {
+    for (std::int64_t row = 0; row < rows_; row += rows_at_once)
+      add_a(row, std::min(rows_at_once, rows_ - row), begin, end, scratch,
+            scratch + rows_at_once * round_up(end - begin, panel_columns<T>), true,
+            {data<T>(o_.linear.gradient_lora_a) + begin, o_.in});
+  }
+
+  /// to = (add: to +) columns [begin, end) of the A matrices' gradient over `count` rows.
+  void add_a(std::int64_t row, std::int64_t count, std::int64_t begin, std::int64_t end, T* panels,
+             T* dropped, bool add, Matrix<T> to) const {
     const std::int64_t width = end - begin;
-    T* const panels = scratch;
-    T* const dropped = scratch + rows_at_once * round_up(width, panel_columns<T>);
-    for (std::int64_t row = 0; row < rows_; row += rows_at_once) {
-      const std::int64_t count = std::min(rows_at_once, rows_ - row);
-      const auto add = [&](std::int64_t first_rank, std::int64_t ranks) {
-        multiply<T>(ranks, width, count, {hidden_slope_ + row * o_.rank + first_rank, o_.rank, true}, panels,
-                    count, true, {data<T>(o_.linear.gradient_lora_a) + first_rank * o_.in + begin, o_.in});
-      };
-      if (!o_.drops) {
-        pack_straight<T>({x_ + row * o_.in + begin, o_.in}, count, width, count, panels);
-        add(0, o_.rank);
-        continue;
-      }
-      for (const auto& adapter : adapters_) {
-        o_.drop(x_, row, count, begin, end, adapter.lora.stream, dropped);
-        pack_straight<T>({dropped, width}, count, width, count, panels);
-        add(adapter.first_rank, adapter.r());
-      }
+    const auto multiply_ranks = [&](std::int64_t first_rank, std::int64_t ranks) {
+      multiply<T>(ranks, width, count, {hidden_slope_ + row * o_.rank + first_rank, o_.rank, true}, panels,
+                  count, add, {to.data + first_rank * to.stride, to.stride});
+    };
+    if (!o_.drops) {
+      pack_straight<T>({x_ + row * o_.in + begin, o_.in}, count, width, count, panels);
+      return multiply_ranks(0, o_.rank);
+    }
+    for (const auto& adapter : adapters_) {
+      o_.drop(x_, row, count, begin, end, adapter.lora.stream, dropped);
+      pack_straight<T>({dropped, width}, count, width, count, panels);
+      multiply_ranks(adapter.first_rank, adapter.r());
     }
   }
 
-  void b_rows(const PackedAdapter<T>& adapter, std::int64_t begin, std::int64_t end) const {
-    multiply<T>(end - begin, adapter.r(), rows_, {slope_ + adapter.lora.first_output + begin, o_.out, true},
-                adapter.hidden_panels, rows_, true,
-                {data<T>(adapter.lora.gradient_b) + begin * adapter.r(), adapter.r()});
+  /// to = (add: to +) rows [begin, end) of an adapter's B matrix' gradient over `count` rows of x.
+  void add_b(const PackedAdapter<T>& adapter, std::int64_t row, std::int64_t count, std::int64_t begin,
+             std::int64_t end, bool add, T* to) const {
+    multiply<T>(end - begin, adapter.r(), count,
+                {slope_ + row * o_.out + adapter.lora.first_output + begin, o_.out, true},
+                adapter.hidden_panels + row * panel_columns<T>, rows_, add, {to, adapter.r()});
   }
 
   const Operands<T>& o_;
@@ -198,7 +264,7 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
   std::vector<PackedAdapter<T>> adapters;
   std::int64_t first_rank = 0;
   std::int64_t needed = to_x ? packed_elements<T>(down.longest(), across.longest()) : 0;
-  needed += packed_elements<T>(o.rank, o.in) + rows * o.rank;
+  needed += packed_elements<T>(o.rank, o.in) + rows * o.rank + AdapterGradients<T>::needed(o, rows);
   for (const Lora& lora : linear.adapters) {
     adapters.push_back({lora, first_rank});
     first_rank += lora.b.shape[1];
@@ -229,6 +295,7 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
   }
   T* const gradient_hidden = take(rows * o.rank);
   T* const a_panels = take(packed_elements<T>(o.rank, o.in));
+  T* const gradient_scratch = take(AdapterGradients<T>::needed(o, rows));
   T* const weight_panels = free;
   if (o.rank > 0 && to_x)
     packings.push_back({.source = Rows<T>(linear.lora_a),
@@ -269,7 +336,8 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
                                      column_end, to_x, context.workspace.of_thread<T>(thread));
                   });
       }
-  if (o.rank > 0) AdapterGradients<T>(o, adapters, input, slope, gradient_hidden, rows).run(context);
+  if (o.rank > 0)
+    AdapterGradients<T>(o, adapters, input, slope, gradient_hidden, rows).run(context, gradient_scratch);
 }
 
 template void linear_backward<float>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,

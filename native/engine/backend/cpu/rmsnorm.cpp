@@ -9,12 +9,7 @@ namespace {
 
 template <class T>
 T reciprocal_rms(const T* x, std::int64_t width, double epsilon) {
-  Vector<T> squares{};
-  for_vectors<T>(width, [&](std::int64_t i, auto n) {
-    const auto v = load(x + i, n);
-    squares += v * v;
-  });
-  return T{1} / std::sqrt(sum_lanes<T>(squares) / static_cast<T>(width) + static_cast<T>(epsilon));
+  return T{1} / std::sqrt(dot(width, x, x) / static_cast<T>(width) + static_cast<T>(epsilon));
 }
 
 }  // namespace
