@@ -72,7 +72,7 @@ TEST_CASE("rmsnorm's weight gradient over many rows is the sum of theirs") {
 
 TEST_CASE("a trainable linear layer's gradients") {
   OpsFixture f = make_fixture();
-  const std::int64_t tokens = 300, in = 7, out = 5;  // more rows than one tile
+  const std::int64_t tokens = 700, in = 7, out = 5;  // more rows than one part of the sums over them
   const Tensor x = f.random({tokens, in}), weight = f.random({out, in}), slope = f.random({tokens, out});
   const Tensor y = f.poisoned({tokens, out}), gradient_x = f.poisoned({tokens, in});
   const Accumulated gradient_weight(f, {out, in});
@@ -106,8 +106,8 @@ TEST_CASE("the gradients of a frozen linear layer with adapters, with and withou
   struct Shape {
     std::int64_t tokens, in;
   };
-  // One tile of columns, and several.
-  for (const auto [tokens, in] : {Shape{140, 6}, Shape{3, 1030}})
+  // One tile of columns, several, and more rows than one part of the sums over them.
+  for (const auto [tokens, in] : {Shape{140, 6}, Shape{3, 1030}, Shape{600, 6}})
     for (const double probability : {0.0, 0.4}) {
       const std::int64_t out = 11, r = 2, other_r = 3;
       CAPTURE(tokens);
@@ -143,6 +143,34 @@ TEST_CASE("the gradients of a frozen linear layer with adapters, with and withou
           hidden, slope, {});
       CHECK(relative_error(f.values(again.added()), f.values(added)) < 1e-12);
     }
+}
+
+TEST_CASE("the gradients of an adapter on a layer too wide for sums over parts of the rows") {
+  OpsFixture f = make_fixture();
+  const std::int64_t tokens = 270, in = 14000, out = 9, r = 5;
+  const double scale = 0.7;
+  const Tensor x = f.random({tokens, in}), slope = f.random({tokens, out});
+  const Tensor a = f.random({r, in}), b = f.random({out, r});
+  const Accumulated gradient_a(f, {r, in}), gradient_b(f, {out, r});
+  const std::vector<Lora> adapters{{0, b, gradient_b.tensor, scale, 0}};
+  const Linear linear{
+      .weight = f.zeros({out, in}), .adapters = adapters, .lora_a = a, .gradient_lora_a = gradient_a.tensor};
+  const Tensor hidden = f.poisoned({tokens, r});
+  f.backend->linear_forward(x, linear, {}, f.poisoned({tokens, out}), hidden);
+  f.backend->linear_backward(x, linear, {}, hidden, slope, {});
+  const Values xs = f.values(x), slopes = f.values(slope), bs = f.values(b), hiddens = f.values(hidden);
+  Values expected_a(r * in, 0.0), expected_b(out * r, 0.0);
+  for (std::int64_t t = 0; t < tokens; ++t)
+    for (std::int64_t k = 0; k < r; ++k) {
+      double inner = 0;
+      for (std::int64_t i = 0; i < out; ++i) {
+        inner += scale * slopes[t * out + i] * bs[i * r + k];
+        expected_b[i * r + k] += scale * slopes[t * out + i] * hiddens[t * r + k];
+      }
+      for (std::int64_t j = 0; j < in; ++j) expected_a[k * in + j] += inner * xs[t * in + j];
+    }
+  CHECK(relative_error(f.values(gradient_a.added()), expected_a) < 1e-12);
+  CHECK(relative_error(f.values(gradient_b.added()), expected_b) < 1e-12);
 }
 
 TEST_CASE("a bias's gradient is the sum of the slopes, and the bias itself is added once") {

@@ -240,8 +240,8 @@ TEST_CASE("attention sees its own sequence up to itself, for any lengths, heads 
   on_every_backend([](OpsFixture& f) {
     for (const HeadLayout layout :
          {HeadLayout{1, 1, 2}, HeadLayout{8, 4, 8}, HeadLayout{6, 2, 10}, HeadLayout{2, 1, 64}}) {
-      // Around the sizes of blocks of queries and keys, and an empty sequence.
-      const std::vector<std::uint32_t> lengths{1, 47, 0, 49, 128, 129, 300};
+      // Around the sizes of panels of queries and blocks of keys, and an empty sequence.
+      const std::vector<std::uint32_t> lengths{1, 12, 0, 24, 25, 95, 97, 300};
       std::int64_t tokens = 0;
       for (const auto length : lengths) tokens += length;
       const Tensor qkv = f.random({tokens, layout.row()}, 1.5);
@@ -361,6 +361,26 @@ TEST_CASE("swiglu is silu(gate) · up") {
         expected.push_back(gate / (1 + std::exp(-gate)) * in[t * 2 * width + width + i]);
       }
     CHECK(relative_error(f.values(out), expected) < f.tolerance());
+  });
+}
+
+TEST_CASE("swiglu's gates may be as large as they like") {
+  on_every_backend([](OpsFixture& f) {
+    const Values gates{-1e30, -200, -90, 0, 90, 200, 1e30};
+    const auto width = static_cast<std::int64_t>(gates.size());
+    Values both = gates;
+    both.insert(both.end(), gates.size(), 2.0);
+    const Tensor gate_up = f.tensor({1, 2 * width}, both), out = f.poisoned({1, width});
+    const Tensor slopes = f.poisoned({1, 2 * width});
+    f.backend->swiglu_forward(gate_up, out);
+    f.backend->swiglu_backward(gate_up, f.tensor({1, width}, Values(gates.size(), 1.0)), slopes);
+    const Values values = f.values(out), gradient = f.values(slopes);
+    for (std::int64_t i = 0; i < width; ++i) {
+      const double silu = std::max(gates[i], 0.0);
+      CHECK(values[i] == doctest::Approx(2 * silu));
+      CHECK(gradient[i] == doctest::Approx(gates[i] > 0 ? 2 : gates[i] < 0 ? 0 : 1));
+      CHECK(gradient[width + i] == doctest::Approx(silu));
+    }
   });
 }
 

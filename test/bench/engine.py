@@ -2,6 +2,11 @@
 
     npm run bench -- engine [--threads 2] [--repeats 3] [--only SHAPE] [--training full|lora|lora-bf16|qlora] [--no-peer]
 
+Shapes named after a model train on rows of one length, all of whose tokens count: nothing but arithmetic. Those that end in -sft train on
+instructions as people have them (../shared/data/sft, Chinese, with Llama 2's tokenizer; left out where that is absent), of their own
+lengths, with loss on the outputs: there the peer pads each batch to its longest row, as transformers' collators do, and computes logits
+of every token. Tokens per second are of the rows, never of padding.
+
 Prints tokens per second and peak memory of both and their ratio, medians of the repeats, which alternate between the two; and the
 floating-point operations in matrix products with weights that the engine does in a second of whole steps, as a share of what oneDNN
 does in products of these sizes and nothing else, measured beside each repeat. bf16 is the type of frozen weights on both sides. qlora is
@@ -34,12 +39,25 @@ SHAPES = {
         num_key_value_heads=12, tie_word_embeddings=True, batch=4, length=512, steps=2,
         training=("full", "lora", "lora-bf16", "qlora"),
     ),
+    "110M-sft": dict(
+        vocab_size=32000, hidden_size=768, intermediate_size=2048, num_hidden_layers=12, num_attention_heads=12,
+        num_key_value_heads=12, tie_word_embeddings=True, batch=8, length=1024, steps=3, rows="sft",
+        training=("full", "lora"),
+    ),
     "1B": dict(
         vocab_size=32000, hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, num_attention_heads=32,
         num_key_value_heads=4, tie_word_embeddings=False, batch=1, length=256, steps=1,
         training=("lora", "lora-bf16", "qlora"),
     ),
+    "1B-sft": dict(
+        vocab_size=32000, hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, num_attention_heads=32,
+        num_key_value_heads=4, tie_word_embeddings=False, batch=4, length=1024, steps=1, rows="sft",
+        training=("lora",),
+    ),
 }  # fmt: skip
+# PyTorch's bfloat16 products are ten times slower than its float32 ones on processors without units for them.
+FEWER_TOKENS = {"lora-bf16": {"110M": dict(batch=1, length=256), "1B": dict(batch=1, length=128)}}
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 # A peer that takes longer than this has lost by any measure; on a busy machine PyTorch's barriers can take for ever.
 PEER_SECONDS = 1200
 
@@ -50,12 +68,46 @@ def config_of(shape):
     return {key: shape[key] for key in keys} | {"max_position_embeddings": max(2048, shape["length"])}
 
 
+def shape_of(name, training):
+    return SHAPES[name] | FEWER_TOKENS.get(training, {}).get(name, {})
+
+
 def rows_of(shape):
+    """As many (input_ids, loss_mask) as the run has steps, and one step more to warm up."""
     import numpy
 
+    count = shape["batch"] * (shape["steps"] + 1)
+    if shape.get("rows") == "sft":
+        return sft_rows(count, shape["length"])
     random = numpy.random.default_rng(1)
-    ids = random.integers(3, shape["vocab_size"], (shape["batch"] * (shape["steps"] + 1), shape["length"]))
+    ids = random.integers(3, shape["vocab_size"], (count, shape["length"]))
     return [(row.tolist(), [1] * shape["length"]) for row in ids]
+
+
+def sft_rows(count, length):
+    """The first rows of a Chinese instruction set, in its order and cut to `length` tokens."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(SHARED / "tokenizers" / "llama2-tokenizer.json"))
+    made = []
+    for row in json.loads((SHARED / "sft" / "alpaca_zh_demo.json").read_text())[:count]:
+        prompt = tokenizer.encode(f"[INST] {row['instruction']}\n{row['input']} [/INST]").ids
+        answer = tokenizer.encode(f" {row['output']}</s>", add_special_tokens=False).ids
+        made.append(((prompt + answer)[:length], ([0] * len(prompt) + [1] * len(answer))[:length]))
+    return made
+
+
+def batches_of(shape):
+    """The rows of each step."""
+    rows = rows_of(shape)
+    return [rows[first : first + shape["batch"]] for first in range(0, len(rows), shape["batch"])]
+
+
+def tokens_per_second(shape, seconds):
+    """The median over steps, without the first, which warms the caches of either side."""
+    batches = batches_of(shape)[: len(seconds)]
+    rates = [sum(len(ids) for ids, _ in batch) / took for batch, took in zip(batches, seconds, strict=True)]
+    return statistics.median(rates[1:])
 
 
 def products(shape):
@@ -74,8 +126,12 @@ def products(shape):
 
 
 def product_flops(shape, training):
-    """Floating-point operations a token in products with the model's own weights, adapters not counted."""
-    weights = sum(out * inputs * count for out, inputs, count in products(shape))
+    """Floating-point operations a token in products with the model's own weights, adapters not counted, and the head only for tokens
+    that carry loss."""
+    rows = rows_of(shape)
+    supervised = sum(sum(mask) for _, mask in rows) / sum(len(mask) for _, mask in rows)
+    *layer, (vocabulary, hidden, _) = products(shape)
+    weights = sum(out * inputs * count for out, inputs, count in layer) + supervised * vocabulary * hidden
     return weights * (6 if training == "full" else 4)
 
 
@@ -84,7 +140,8 @@ def library_flops(shape, threads):
     barriers of its own team wait for whatever else the machine does."""
     from conftest import OPS_PROBE
 
-    rows = shape["batch"] * shape["length"]
+    batches = batches_of(shape)
+    rows = sum(len(ids) for batch in batches for ids, _ in batch) // len(batches)
     work = seconds = 0
     for out, inputs, count in products(shape):
         # The head works in chunks of rows.
@@ -107,26 +164,40 @@ def peer(name, training, threads):
 
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    shape = SHAPES[name]
+    shape = shape_of(name, training)
     torch.set_default_dtype(torch.bfloat16 if training == "lora-bf16" else torch.float32)
     model = LlamaForCausalLM(LlamaConfig(**config_of(shape))).train()
     torch.set_default_dtype(torch.float32)
     if training != "full":
         model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=LINEAR))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-    rows = torch.tensor([ids for ids, _ in rows_of(shape)])
     seconds = []
-    for step in range(shape["steps"] + 1):
-        batch = rows[step * shape["batch"] : (step + 1) * shape["batch"]]
+    for batch in batches_of(shape):
+        # What transformers' DataCollatorForSeq2Seq makes of a batch.
+        longest = max(len(ids) for ids, _ in batch)
+        padding = [longest - len(ids) for ids, _ in batch]
+        inputs = {
+            "input_ids": torch.tensor([ids + [0] * pad for (ids, _), pad in zip(batch, padding, strict=True)]),
+            "attention_mask": torch.tensor(
+                [[1] * len(ids) + [0] * pad for (ids, _), pad in zip(batch, padding, strict=True)]
+            ),
+            "labels": torch.tensor(
+                [
+                    [i if m else -100 for i, m in zip(ids, mask, strict=True)] + [-100] * pad
+                    for (ids, mask), pad in zip(batch, padding, strict=True)
+                ]
+            ),
+        }
+        if not any(padding):
+            del inputs["attention_mask"]
         begin = time.perf_counter()
         optimizer.zero_grad()
-        model(input_ids=batch, labels=batch).loss.backward()
+        model(**inputs).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         seconds.append(time.perf_counter() - begin)
-    tokens = shape["batch"] * shape["length"]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"tokens_per_second": tokens / statistics.median(seconds[1:]), "memory_bytes": memory}))
+    print(json.dumps({"tokens_per_second": tokens_per_second(shape, seconds), "memory_bytes": memory}))
 
 
 def engine(shape, training, threads):
@@ -162,9 +233,8 @@ def engine(shape, training, threads):
         )  # fmt: skip
         run_engine("train", str(plan))
         steps = events(Path(directory) / "run", "step")
-    # The first step of either side warms caches and is left out.
     return {
-        "tokens_per_second": shape["batch"] * shape["length"] / statistics.median(s["seconds"] for s in steps[1:]),
+        "tokens_per_second": tokens_per_second(shape, [s["seconds"] for s in steps]),
         "memory_bytes": max(s["memory_bytes"] for s in steps),
     }
 
@@ -197,7 +267,10 @@ def number(value, width, digits=0):
 def compare(name, training, options):
     """Prints one row of the table."""
     ours, theirs, shares = [], [], []
-    shape = SHAPES[name]
+    shape = shape_of(name, training)
+    if shape.get("rows") == "sft" and not (SHARED / "sft").is_dir():
+        print(f"{name:<14}{training:<11} left out: no {SHARED / 'sft'}")
+        return
     for _ in range(options.repeats):
         ours.append(engine(shape, training, options.threads))
         library = library_flops(shape, options.threads)
