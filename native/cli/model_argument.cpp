@@ -15,11 +15,11 @@ namespace {
 /// The person wants no more.
 struct Stopped {};
 
-Llama make(const LlamaConfig& config, const ModelArgument& argument, Backend& backend) {
-  if (argument.adapter.empty()) return make_model_to_run(config, {.train = false}, backend);
-  const AdapterConfig adapter = read_adapter_config(argument.adapter);
+Llama make(const HfModel& weights, const ModelArgument& argument, Backend& backend) {
+  ModelOptions options = weights.options_to_run();
+  if (!argument.adapter.empty()) options.adapter = read_adapter_config(argument.adapter);
   try {
-    return make_model_to_run(config, {.adapter = adapter, .train = false}, backend);
+    return make_model_to_run(weights.config(), options, backend);
   } catch (const std::invalid_argument& error) {
     throw FileError(fmt::format("{}: does not fit the model: {}",
                                 (argument.adapter / adapter_config_file).string(), error.what()));
@@ -28,7 +28,7 @@ Llama make(const LlamaConfig& config, const ModelArgument& argument, Backend& ba
 
 Llama load_directory(const ModelArgument& argument, Backend& backend, const InterruptionPoint& interruption) {
   const HfModel weights(argument.directory);
-  Llama model = make(weights.config(), argument, backend);
+  Llama model = make(weights, argument, backend);
   // Before the base, which may take minutes to read.
   std::optional<AdapterFile> adapter;
   if (!argument.adapter.empty()) adapter.emplace(argument.adapter, model);

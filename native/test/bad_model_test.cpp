@@ -249,7 +249,7 @@ TEST_CASE_FIXTURE(Fixture, "A model that is larger than the machine is refused b
   const Outcome outcome = generate();
   CHECK(outcome.status == 1);
   CHECK_MESSAGE(
-      outcome.said.starts_with("ziptie-engine: The weights of this model take 4096.0 GiB, this machine has"),
+      outcome.said.starts_with("ziptie-engine: The weights of this model take 2048.0 GiB, this machine has"),
       outcome.said);
 }
 

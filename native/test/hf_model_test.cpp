@@ -209,6 +209,36 @@ TEST_CASE_FIXTURE(Fixture,
 }
 
 TEST_CASE_FIXTURE(Fixture,
+                  "A model is run in bfloat16 where every matrix is stored so, which changes no number") {
+  CHECK(HfModel(directory.path()).options_to_run().frozen_dtype == DType::f32);
+  std::filesystem::rename(directory / "model.safetensors", directory / "original");
+  const SafetensorsFile original(directory / "original");
+  const auto write_in_bf16 = [&](const std::string& but_for) {
+    auto tensors = this->tensors(original);
+    for (TensorContents& tensor : tensors) {
+      if (tensor.name == but_for) continue;
+      auto& bytes = contents.emplace_back(tensor.bytes.size() / 2);
+      (void)narrow(read_tensor(original, original.at(tensor.name)), DType::bf16, bytes);
+      tensor.dtype = DType::bf16;
+      tensor.bytes = bytes;
+    }
+    write_weights(tensors);
+  };
+  write_in_bf16("model.layers.1.mlp.up_proj.weight");
+  CHECK(HfModel(directory.path()).options_to_run().frozen_dtype == DType::f32);
+  write_in_bf16("");
+  const HfModel stored(directory.path());
+  const ModelOptions options = stored.options_to_run();
+  CHECK(options.frozen_dtype == DType::bf16);
+  CHECK(!options.quantization);
+  Llama narrow(stored.config(), options, *backend), wide(stored.config(), {.train = false}, *backend);
+  stored.load_into(narrow);
+  stored.load_into(wide);
+  for (std::size_t i = 0; i < narrow.parameters().size(); ++i)
+    CHECK(read_parameter(narrow.parameters()[i], *backend) == read_parameter(wide.parameters()[i], *backend));
+}
+
+TEST_CASE_FIXTURE(Fixture,
                   "Sharded weights are read through their index, which may only name files beside it") {
   std::filesystem::rename(directory / "model.safetensors", directory / "original");
   const SafetensorsFile original(directory / "original");

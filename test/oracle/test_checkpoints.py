@@ -7,7 +7,7 @@ import subprocess
 import numpy
 import pytest
 import torch
-from conftest import ENGINE, relative_difference, run_probe, write_shard
+from conftest import ENGINE, relative_difference, run_engine, run_probe, write_shard
 from models import loss_sum, random_llama, random_rows
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch_file
@@ -53,6 +53,27 @@ def test_a_checkpoint_quantised_by_bitsandbytes_gives_its_logits(tied, double_qu
     model = quantise(tmp_path / "model", tmp_path / "quantised", double_quant=double_quant)
     assert any(name.endswith("bitsandbytes__nf4") for name in load_file(str(tmp_path / "quantised/model.safetensors")))
     check(model, tmp_path / "quantised", random_rows(4, 320, seed=41), tmp_path)
+
+
+@pytest.mark.parametrize("stored", ["NF4, doubly quantised", "NF4", "bfloat16"])
+def test_a_model_is_run_in_the_form_that_it_is_stored_in(stored, tmp_path):
+    """The engine keeps it so in memory; likelihoods are those of transformers, which computes in float32."""
+    model = random_llama(tmp_path / "model", tied=False, kv_heads=2, seed=53)
+    if stored == "bfloat16":
+        model.to(torch.bfloat16).save_pretrained(tmp_path / "stored")
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / "stored", dtype=torch.float32).eval()
+    else:
+        model = quantise(tmp_path / "model", tmp_path / "stored", double_quant="doubly" in stored)
+    rows = random_rows(4, 320, seed=53)
+    requests = [{"id": i, "input_ids": ids[:2], "continuation_ids": ids[2:]} for i, (ids, _) in enumerate(rows)]
+    (tmp_path / "requests.jsonl").write_text("".join(json.dumps(request) + "\n" for request in requests))
+    done = run_engine("score", "--model", str(tmp_path / "stored"), "--requests", str(tmp_path / "requests.jsonl"))
+    scores = {answer["id"]: answer["token_log_likelihoods"] for answer in map(json.loads, done.stdout.splitlines())}
+    for i, (ids, _) in enumerate(rows):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0]
+        reference = torch.log_softmax(logits, -1)[torch.arange(1, len(ids) - 1), torch.tensor(ids[2:])]
+        assert relative_difference(scores[i], reference.numpy()) < 1e-4
 
 
 def test_codes_that_are_stored_as_another_type_are_the_same_codes(tmp_path):

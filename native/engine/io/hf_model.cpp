@@ -121,6 +121,29 @@ DType HfModel::stored_dtype() const {
   return dtype == DType::bf16 || dtype == DType::f16 ? dtype : DType::f32;
 }
 
+ModelOptions HfModel::options_to_run() const {
+  ModelOptions options{.frozen_dtype = DType::bf16, .train = false};
+  std::set<bool> double_quant;
+  bool all_quantized = true;
+  for (const WeightShape& weight : weight_shapes(state_->config)) {
+    if (weight.shape.size() != 2) continue;
+    const auto codes = state_->quantized.find(weight.name);
+    const bool in_layer = weight.name.starts_with("model.layers.");
+    if (codes != state_->quantized.end() && in_layer) {
+      double_quant.insert(codes->second.double_quant());
+      continue;
+    }
+    if (in_layer) all_quantized = false;
+    if (codes != state_->quantized.end() || state_->stored(weight.name).info->dtype != DType::bf16)
+      options.frozen_dtype = DType::f32;
+  }
+  if (all_quantized && double_quant.size() == 1)
+    options.quantization = Quantization{*double_quant.begin()};
+  else if (!double_quant.empty())
+    options.frozen_dtype = DType::f32;  // what is dequantised
+  return options;
+}
+
 std::vector<float> HfModel::read(const std::string& name, Backend& backend) const {
   return state_->read(name, backend);
 }

@@ -29,6 +29,10 @@ class HfModel {
   /// The type that the weights have in their files; of quantised ones, the type of those that are not.
   DType stored_dtype() const;
 
+  /// How a model for inference holds these weights exactly in the least memory: linear layers of the decoder
+  /// in NF4 where all of them are stored so, the other matrices in bfloat16 where all of them are.
+  ModelOptions options_to_run() const;
+
   /// Reads every base weight into `model`, one at a time, in the form that the model holds it in. Codes of 4
   /// bits are taken as they are where the model holds the same, and dequantised otherwise.
   /// @throws FileError naming a tensor that holds NaN or infinity
