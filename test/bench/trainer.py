@@ -42,7 +42,7 @@ def write_corpus(path: Path, size: int) -> None:
 
 
 def measured(command: list[str]) -> tuple[float, float, float]:
-    """Seconds on the clock and on the CPU, and the peak of resident memory in MB, mapped files in it."""
+    """Seconds on the clock and on the CPU, and the peak of resident memory in MB."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
