@@ -206,33 +206,36 @@ TEST_CASE("dropout keeps 1 − p of the adapter's input, scaled up, and by its k
 
 TEST_CASE("rope turns the halves of queries and keys, leaves values, and turns back") {
   on_every_backend([](OpsFixture& f) {
-    const HeadLayout layout{4, 2, 6};
-    const std::int64_t tokens = 50, half = 3;
-    const Tensor qkv = f.random({tokens, layout.row()}), table = f.random({20, layout.head_dim});
-    const auto positions = f.random_indices(tokens, 20);
-    const Values before = f.values(qkv), angles = f.values(table);
-    f.backend->rope(qkv, f.indices(positions), table, layout, Rotation::forward);
-    Values expected = before;
-    for (std::int64_t t = 0; t < tokens; ++t)
-      for (std::int64_t head = 0; head < 6; ++head)
-        for (std::int64_t i = 0; i < half; ++i) {
-          const double cosine = angles[positions[t] * 6 + i], sine = angles[positions[t] * 6 + half + i];
-          const std::int64_t first = t * layout.row() + head * 6 + i, second = first + half;
-          expected[first] = before[first] * cosine - before[second] * sine;
-          expected[second] = before[second] * cosine + before[first] * sine;
-        }
-    CHECK(relative_error(f.values(qkv), expected) < f.tolerance());
+    for (const std::int64_t half : {3, 4, 8}) {
+      const HeadLayout layout{4, 2, 2 * half};
+      const std::int64_t tokens = 50;
+      const Tensor qkv = f.random({tokens, layout.row()}), table = f.random({20, layout.head_dim});
+      const auto positions = f.random_indices(tokens, 20);
+      const Values before = f.values(qkv), angles = f.values(table);
+      f.backend->rope(qkv, f.indices(positions), table, layout, Rotation::forward);
+      Values expected = before;
+      for (std::int64_t t = 0; t < tokens; ++t)
+        for (std::int64_t head = 0; head < 6; ++head)
+          for (std::int64_t i = 0; i < half; ++i) {
+            const double cosine = angles[positions[t] * 2 * half + i],
+                         sine = angles[positions[t] * 2 * half + half + i];
+            const std::int64_t first = t * layout.row() + head * 2 * half + i, second = first + half;
+            expected[first] = before[first] * cosine - before[second] * sine;
+            expected[second] = before[second] * cosine + before[first] * sine;
+          }
+      CHECK(relative_error(f.values(qkv), expected) < f.tolerance());
 
-    Values rotations;
-    for (int position = 0; position < 20; ++position) {
-      for (int i = 0; i < half; ++i) rotations.push_back(std::cos(position * (i + 1)));
-      for (int i = 0; i < half; ++i) rotations.push_back(std::sin(position * (i + 1)));
+      Values rotations;
+      for (int position = 0; position < 20; ++position) {
+        for (int i = 0; i < half; ++i) rotations.push_back(std::cos(position * (i + 1)));
+        for (int i = 0; i < half; ++i) rotations.push_back(std::sin(position * (i + 1)));
+      }
+      const Tensor turns = f.tensor({20, 2 * half}, rotations);
+      const Values original = f.values(qkv);
+      f.backend->rope(qkv, f.indices(positions), turns, layout, Rotation::forward);
+      f.backend->rope(qkv, f.indices(positions), turns, layout, Rotation::backward);
+      CHECK(relative_error(f.values(qkv), original) < f.tolerance());
     }
-    const Tensor turns = f.tensor({20, 6}, rotations);
-    const Values original = f.values(qkv);
-    f.backend->rope(qkv, f.indices(positions), turns, layout, Rotation::forward);
-    f.backend->rope(qkv, f.indices(positions), turns, layout, Rotation::backward);
-    CHECK(relative_error(f.values(qkv), original) < f.tolerance());
   });
 }
 

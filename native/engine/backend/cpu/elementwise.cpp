@@ -76,29 +76,54 @@ void swiglu_backward(Context context, const Tensor& gate_up, const Tensor& gradi
   });
 }
 
+namespace {
+
+/// Rotates the pairs (first[i], second[i]) of `half` elements.
+template <class T>
+void rotate(std::int64_t half, const T* cosines, const T* sines, T sign, T* __restrict first,
+            T* __restrict second) {
+  for (std::int64_t i = 0; i < half; ++i) {
+    const T a = first[i], b = second[i], sine = sign * sines[i];
+    first[i] = a * cosines[i] - b * sine;
+    second[i] = b * cosines[i] + a * sine;
+  }
+}
+
+/// Heads of eight floats, both halves in one vector.
+void rotate_narrow(std::int64_t heads, const float* cosines, const float* sines, float sign, float* head) {
+  const __m128 sine = _mm_loadu_ps(sines) * sign;
+  const __m256 cosine = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(cosines));
+  const __m256 signed_sine = _mm256_set_m128(sine, -sine);
+  for (; heads > 0; --heads, head += 8) {
+    const __m256 both = _mm256_loadu_ps(head);
+    _mm256_storeu_ps(head, both * cosine + _mm256_permute2f128_ps(both, both, 1) * signed_sine);
+  }
+}
+
+}  // namespace
+
 template <class T>
 void rope(Context context, const Tensor& qkv, const Tensor& positions, const Tensor& table,
           const HeadLayout& layout, Rotation rotation) {
   const std::int64_t rows = qkv.shape[0], half = layout.head_dim / 2;
+  const std::int64_t heads = layout.heads + layout.kv_heads;
   const auto* position = data<const std::uint32_t>(positions);
   const T sign = rotation == Rotation::forward ? T{1} : T{-1};
-  context.threads.run_blocks(
-      rows, rows_per_task(layout.row()), [&](std::int64_t begin, std::int64_t end, int) {
-        for (std::int64_t row = begin; row < end; ++row) {
-          const T* cosines = data<const T>(table) + position[row] * layout.head_dim;
-          const T* sines = cosines + half;
-          T* head = data<T>(qkv) + row * layout.row();
-          for (std::int64_t h = 0; h < layout.heads + layout.kv_heads; ++h, head += layout.head_dim) {
-            T* __restrict first = head;
-            T* __restrict second = head + half;
-            for (std::int64_t i = 0; i < half; ++i) {
-              const T a = first[i], b = second[i], sine = sign * sines[i];
-              first[i] = a * cosines[i] - b * sine;
-              second[i] = b * cosines[i] + a * sine;
-            }
-          }
-        }
-      });
+  context.threads.run_blocks(rows, rows_per_task(layout.row()),
+                             [&](std::int64_t begin, std::int64_t end, int) {
+                               for (std::int64_t row = begin; row < end; ++row) {
+                                 const T* cosines = data<const T>(table) + position[row] * layout.head_dim;
+                                 const T* sines = cosines + half;
+                                 T* head = data<T>(qkv) + row * layout.row();
+                                 if constexpr (sizeof(T) == sizeof(float))
+                                   if (half == 4) {
+                                     rotate_narrow(heads, cosines, sines, sign, head);
+                                     continue;
+                                   }
+                                 for (std::int64_t h = 0; h < heads; ++h, head += layout.head_dim)
+                                   rotate(half, cosines, sines, sign, head, head + half);
+                               }
+                             });
 }
 
 #define ZIPTIE_INSTANTIATE(T)                                                             \

@@ -17,6 +17,12 @@ inline constexpr std::int64_t whole_columns = 512;
 /// Up to so many rows a weight is read once as it lies: packing it would cost more than the product.
 inline constexpr std::int64_t few_rows = 4;
 
+/// Adapters are folded into the packed weight, scale · b a, where there are so many rows to a row of it that
+/// this costs less than their own products with every row; dropout needs those.
+constexpr bool folds(std::int64_t rows, std::int64_t folded_length, bool drops) {
+  return !drops && rows >= 3 * folded_length;
+}
+
 /// [0, n) in parts of at most `part_edge`, as equal as multiples of 64 can be.
 class Parts {
  public:

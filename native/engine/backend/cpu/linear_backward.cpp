@@ -13,6 +13,7 @@ struct PackedAdapter {
   const Lora& lora;
   std::int64_t first_rank;  ///< its first column of lora_hidden
   T *b_panels = nullptr, *hidden_panels = nullptr;
+  T* scaled_a_panels = nullptr;  ///< where adapters are folded into the weight
 
   std::int64_t r() const { return lora.b.shape[1]; }
   std::int64_t width() const { return lora.b.shape[0]; }
@@ -219,18 +220,37 @@ class AdapterGradients {
   std::int64_t rows_;
 };
 
+/// part += the adapters' scale · b a.
+template <class T>
+void fold(const Threads& threads, std::span<const PackedAdapter<T>> adapters, const PackedPart<T>& part,
+          T* panels) {
+  constexpr std::int64_t width = panel_columns<T>;
+  threads.run(tiles(part.column_end - part.column, width), [&](std::int64_t index, int) {
+    const std::int64_t column = part.column + index * width;
+    for (const auto& adapter : adapters) {
+      const std::int64_t first = adapter.lora.first_output, begin = std::max(first, part.step);
+      const std::int64_t end = std::min(first + adapter.width(), part.step_end);
+      if (begin < end)
+        multiply<T>(end - begin, width, adapter.r(),
+                    {data<const T>(adapter.lora.b) + (begin - first) * adapter.r(), adapter.r()},
+                    adapter.scaled_a_panels + column * adapter.r(), adapter.r(), true,
+                    {panels + index * width * part.depth() + (begin - part.step) * width, width});
+    }
+  });
+}
+
 /// What one part of the weight contributes to a tile of gradient_x; the last part of its rows adds the
-/// adapters.
+/// adapters, unless they are folded into it.
 template <class T>
 void backward_tile(const Operands<T>& o, std::span<const PackedAdapter<T>> adapters, const T* gradient_y,
                    const T* gradient_hidden, const T* a_panels, const PackedPart<T>& part, std::int64_t begin,
-                   std::int64_t end, std::int64_t column, std::int64_t column_end, T* gradient_x,
+                   std::int64_t end, std::int64_t column, std::int64_t column_end, bool folded, T* gradient_x,
                    T* scratch) {
   const std::int64_t rows = end - begin, columns = column_end - column;
   const Matrix<T> tile{gradient_x + begin * o.in + column, o.in};
   multiply<T>(rows, columns, part.depth(), {gradient_y + begin * o.out + part.step, o.out}, part.from(column),
               part.depth(), part.step > 0, tile);
-  if (part.step_end < o.out || o.rank == 0) return;
+  if (part.step_end < o.out || o.rank == 0 || folded) return;
   if (!o.drops) {
     multiply<T>(rows, columns, o.rank, {gradient_hidden + begin * o.rank, o.rank}, a_panels + column * o.rank,
                 o.rank, true, tile);
@@ -297,7 +317,19 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
   T* const a_panels = take(packed_elements<T>(o.rank, o.in));
   T* const gradient_scratch = take(AdapterGradients<T>::needed(o, rows));
   T* const weight_panels = free;
-  if (o.rank > 0 && to_x)
+  const bool folded = to_x && folds(rows, o.out, o.drops);
+  for (auto& adapter : adapters) {
+    if (!folded) break;
+    adapter.scaled_a_panels = a_panels + packed_elements<T>(adapter.first_rank, o.in);
+    packings.push_back({.source = Rows<T>(linear.lora_a),
+                        .row = adapter.first_rank,
+                        .rows = adapter.r(),
+                        .columns = o.in,
+                        .transposed = false,
+                        .to = adapter.scaled_a_panels,
+                        .scale = static_cast<T>(adapter.lora.scale)});
+  }
+  if (o.rank > 0 && to_x && !folded)
     packings.push_back({.source = Rows<T>(linear.lora_a),
                         .rows = o.rank,
                         .columns = o.in,
@@ -327,13 +359,14 @@ void linear_backward(Context context, const Tensor& x, const Linear& linear, con
                             .transposed = false,
                             .to = weight_panels});
         pack<T>(context.threads, packings);
+        if (folded) fold<T>(context.threads, adapters, part, weight_panels);
         packings.clear();
         for_tiles(context.threads, rows, part,
                   [&](std::int64_t begin, std::int64_t end, std::int64_t column, std::int64_t column_end,
                       int thread) {
                     if (one_tile_wide && j == 0) hide(begin, end, thread);
                     backward_tile<T>(o, adapters, slope, gradient_hidden, a_panels, part, begin, end, column,
-                                     column_end, to_x, context.workspace.of_thread<T>(thread));
+                                     column_end, folded, to_x, context.workspace.of_thread<T>(thread));
                   });
       }
   if (o.rank > 0)

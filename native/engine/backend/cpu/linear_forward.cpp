@@ -73,7 +73,23 @@ void hidden_rows(const Operands<T>& o, std::span<const PackedAdapter<T>> adapter
   }
 }
 
-/// What one part of the weight contributes to a tile of y; the last part of its rows adds the adapters.
+/// part += the adapters' scale · b a.
+template <class T>
+void fold(const Threads& threads, const Operands<T>& o, std::span<const PackedAdapter<T>> adapters,
+          const PackedPart<T>& part, T* panels) {
+  constexpr std::int64_t width = panel_columns<T>;
+  threads.run(tiles(part.column_end - part.column, width), [&](std::int64_t index, int) {
+    const std::int64_t column = part.column + index * width;
+    for (const auto& adapter : adapters)
+      if (adapter.begin <= column && column < adapter.end)
+        multiply<T>(part.depth(), width, adapter.r(),
+                    {data<const T>(o.linear.lora_a) + adapter.first_rank * o.in + part.step, o.in, true},
+                    adapter.b_panels + (column - adapter.begin) * adapter.r(), adapter.r(), true,
+                    {panels + index * width * part.depth(), width});
+  });
+}
+
+/// What one part of the weight contributes to a tile of y; the last part of its rows adds `adapters`.
 template <class T>
 void forward_tile(const Operands<T>& o, std::span<const PackedAdapter<T>> adapters, const T* x,
                   const T* hidden, const PackedPart<T>& part, std::int64_t begin, std::int64_t end,
@@ -143,6 +159,7 @@ void linear_forward(Context context, const Tensor& x, const Linear& linear, cons
                         .skip = lora.first_output - adapter.begin});
   }
   const bool one_tile_wide = across.count() == 1 && o.out <= whole_columns;
+  const bool folded = folds(rows, o.in, o.drops);
   const auto hide = [&](std::int64_t begin, std::int64_t end, int thread) {
     hidden_rows<T>(o, adapters, input, begin, end, hidden, context.workspace.of_thread<T>(thread));
   };
@@ -157,13 +174,15 @@ void linear_forward(Context context, const Tensor& x, const Linear& linear, cons
                           .transposed = true,
                           .to = weight_panels});
       pack<T>(context.threads, packings);
+      if (folded) fold<T>(context.threads, o, adapters, part, weight_panels);
       if (i == 0 && j == 0 && o.rank > 0 && !one_tile_wide) context.threads.run_blocks(rows, tile_rows, hide);
       packings.clear();
       for_tiles(context.threads, rows, part,
                 [&](std::int64_t begin, std::int64_t end, std::int64_t column, std::int64_t column_end,
                     int thread) {
                   if (one_tile_wide && j == 0) hide(begin, end, thread);
-                  forward_tile<T>(o, adapters, input, hidden, part, begin, end, column, column_end, output);
+                  forward_tile<T>(o, folded ? std::span<const PackedAdapter<T>>{} : adapters, input, hidden,
+                                  part, begin, end, column, column_end, output);
                 });
     }
 }
