@@ -40,15 +40,14 @@ struct RunningSoftmax {
 
   /// Makes exponentials of a block's scores. `outputs`, what the blocks before it gave, shrinks as the
   /// highest scores grow.
-  void add(const CausalBlock<T>& block, T* scores, T* outputs, std::int64_t padded_width) {
+  void add(const CausalBlock<T>& block, bool first, T* scores, T* outputs, std::int64_t padded_width) {
     PanelLanes<T> higher = highs;
     block.for_each([&](std::int64_t at, int v, auto pick) {
       auto& high = higher.vectors[v];
       const auto score = load(scores + at);
       high = pick(score > high ? score : high, high);
     });
-    // Before the first block there is nothing to shrink.
-    if (sums[0] > 0) shrink(higher, outputs, padded_width);
+    if (!first) shrink(higher, outputs, padded_width);
     highs = higher;
     block.for_each([&](std::int64_t at, int v, auto pick) {
       const auto e = pick(exponential2(load(scores + at) - highs.vectors[v]), Vector<T>{});
@@ -84,7 +83,7 @@ void forward_panel(const Scratch<T>& s, HeadRows<const T> q, std::int64_t count,
   for (std::int64_t first = 0; first < keys; first += key_block) {
     const CausalBlock<T> block{std::min(key_block, keys - first), seen - first};
     multiply_by_panel<T>(block.keys, width, s.keys + first * padded_width, s.queries, s.scores);
-    softmax.add(block, s.scores, s.outputs, padded_width);
+    softmax.add(block, first == 0, s.scores, s.outputs, padded_width);
     add_weighted_rows<T>(count, block.keys, width, s.scores, s.values + first * padded_width, s.outputs);
   }
   for (std::int64_t query = 0; query < count; ++query) {

@@ -20,7 +20,7 @@ struct PackedAdapter {
 template <class T>
 void forward_few(Context context, const Operands<T>& o, const T* x, std::int64_t rows, T* y, T* hidden) {
   constexpr std::int64_t outputs_per_task = 32;
-  context.workspace.reserve_per_thread<T>(std::max(o.in, rows * o.in));
+  context.workspace.reserve_per_thread<T>(rows * o.in);
   std::int64_t first = 0;
   for (const Lora& lora : o.linear.adapters) {
     const T* input = x;

@@ -160,8 +160,8 @@ inline Vector<float> exponential2(Vector<float> x) {
   const auto high = r * 1.3276472455e-3f + 9.6755409613e-3f, middle = r * 5.5507130921e-2f + 2.4022120237e-1f;
   const auto low = r * 6.9314694405e-1f + 1.0000001192f;
   const auto p = (high * square + middle) * square + low;
-  // The integer goes to the exponent; the other bits of `shifted` are lost. The NaN that operations give has
-  // no low bits, and stays one.
+  // The integer goes to the exponent; the other bits of `shifted` are lost. A NaN stays one
+  // unless it carries a message in its low bits, which none that arithmetic makes does.
   Integers exponent, bits;
   std::memcpy(&exponent, &shifted, sizeof exponent);
   std::memcpy(&bits, &p, sizeof bits);
