@@ -28,6 +28,8 @@ export interface DataSummary {
   /** Rows of the file, or of the sample that was asked for. */
   rows: number;
   rows_used: number;
+  /** Those of them that the chat template rendered. */
+  conversations: number;
   /** Units that batches count: packs, or the rows themselves when they are not packed. */
   packs: number;
   rows_cut: number;

@@ -39,7 +39,7 @@ export async function encodeDataset(
     for (const row of await encodeRows(batch, inputs)) {
       if (isEnough()) break;
       if ("reason" in row) counter.drop(row.reason, row.number, row.message);
-      else if (counter.use(row.encoded, row.number)) await writer?.add(row.encoded.ids, row.encoded.lossMask);
+      else if (counter.use(row)) await writer?.add(row.encoded.ids, row.encoded.lossMask);
     }
     batch = [];
   };
@@ -88,11 +88,27 @@ async function* datasetRows(path: string, signal: AbortSignal): AsyncGenerator<D
 
 /** The format that most of the first rows have. @throws Refused when they have none; AbortError */
 export async function formatOf(path: string, signal: AbortSignal): Promise<DatasetFormat> {
+  return formatOfRows(await firstRows(path, signal), path);
+}
+
+/** Whether any of the first rows is a conversation, which training renders by the template. @throws Refused; AbortError */
+export async function holdsConversations(path: string, signal: AbortSignal): Promise<boolean> {
+  const rows = await firstRows(path, signal);
+  const format = formatOfRows(rows, path);
+  return rows.some((row) => readExample(row, format).example?.kind === "conversation");
+}
+
+async function firstRows(path: string, signal: AbortSignal): Promise<JsonNode[]> {
   const nodes: JsonNode[] = [];
   for await (const { row } of datasetRows(path, signal)) {
     if (row.node !== undefined) nodes.push(row.node);
     if (nodes.length === sampledRows) break;
   }
+  return nodes;
+}
+
+/** @param path for messages. @throws Refused */
+function formatOfRows(nodes: readonly JsonNode[], path: string): DatasetFormat {
   if (nodes.length === 0) throw new Refused(`There is no row in ${path} that can be read.`);
   const format = detectFormat(nodes);
   if (format === undefined) {
@@ -135,11 +151,17 @@ function readRow(
   return { number, example };
 }
 
+interface EncodedRow {
+  number: number;
+  kind: Example["kind"];
+  encoded: EncodedExample;
+}
+
 /** The same rows in the same order. */
 async function encodeRows(
   rows: readonly (Unusable | ReadableRow)[],
   { tokenizer, template }: Pick<TrainingInputs, "tokenizer" | "template">,
-): Promise<(Unusable | { number: number; encoded: EncodedExample })[]> {
+): Promise<(Unusable | EncodedRow)[]> {
   const readable = rows.filter((row) => "example" in row);
   const examples = readable.map(({ example }) => example);
   let encoded: (EncodedExample | TemplateRenderError | TokenizerError)[];
@@ -155,11 +177,11 @@ async function encodeRows(
   let next = 0;
   return rows.map((row) => {
     if ("reason" in row) return row;
-    const { number } = row;
+    const { number, example } = row;
     const result = encoded[next++] as (typeof encoded)[number];
     if (result instanceof TemplateRenderError) return { number, reason: "template", message: result.message };
     if (result instanceof TokenizerError) return { number, reason: "tokenizer", message: result.message };
-    return { number, encoded: result };
+    return { number, kind: example.kind, encoded: result };
   });
 }
 
@@ -186,6 +208,7 @@ class Counter {
       weight: source.weight,
       rows: 0,
       rows_used: 0,
+      conversations: 0,
       packs: 0,
       rows_cut: 0,
       tokens: 0,
@@ -197,7 +220,7 @@ class Counter {
   }
 
   /** @returns false when the row is of no use after all */
-  use({ ids, lossMask }: Pick<EncodedExample, "ids" | "lossMask">, row: number): boolean {
+  use({ number: row, kind, encoded: { ids, lossMask } }: EncodedRow): boolean {
     const { max_length, truncation } = this.plan;
     const whole = supervised(lossMask, ids.length);
     if (whole === 0) {
@@ -222,6 +245,7 @@ class Counter {
     const { summary } = this;
     summary.rows++;
     summary.rows_used++;
+    if (kind === "conversation") summary.conversations++;
     if (isLong) summary.rows_cut++;
     summary.tokens += length;
     summary.supervised_tokens += kept;

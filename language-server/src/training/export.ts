@@ -77,7 +77,8 @@ async function whyNoAdapter(path: string, name: string | undefined): Promise<str
   return `${name} has no adapter yet: it is written when the run ends. ${join(path, runFiles.events)} says how far it is.`;
 }
 
-async function extendsVocabulary(run: string): Promise<boolean> {
+/** Whether a run makes a tokenizer, and no model. */
+export async function extendsVocabulary(run: string): Promise<boolean> {
   const path = join(run, runFiles.config);
   const text = await readFile(path, "utf8").catch(() => "");
   return readConfig(text, path).partial?.stage === "vocabulary";

@@ -6,6 +6,7 @@ import { resolveTrainingPlan } from "../configs/resolve-plan";
 import { chatTemplateOf } from "../configs/sources";
 import type { TrainingPlan } from "../configs/training-plan";
 import { loadBuiltInTemplate, loadTemplate, type Template } from "../templates/template";
+import { isTemplateError } from "../templates/template-error";
 import { type LoadedTokenizer, loadTokenizer } from "../tokenizers/tokenizer";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
 import type { EnginePlan } from "./engine-plan";
@@ -35,7 +36,7 @@ export interface TrainingInputs {
 
 /** @throws Refused saying what is missing or does not fit together */
 export async function loadInputs(plan: TrainingPlan): Promise<TrainingInputs> {
-  const tokenizer = await loadTokenizerOf(plan);
+  const tokenizer = await loadTokenizerAt(plan.tokenizer.path);
   const { model, shape, modelFiles, storedDtype } = await modelOf(plan, tokenizer);
   if (plan.max_length > shape.max_position_embeddings) {
     throw new Refused(
@@ -55,9 +56,10 @@ export async function loadInputs(plan: TrainingPlan): Promise<TrainingInputs> {
   };
 }
 
-async function loadTokenizerOf(plan: TrainingPlan): Promise<LoadedTokenizer> {
+/** @throws Refused */
+export async function loadTokenizerAt(path: string): Promise<LoadedTokenizer> {
   try {
-    return await loadTokenizer(plan.tokenizer.path);
+    return await loadTokenizer(path);
   } catch (error) {
     if (error instanceof TokenizerError) throw new Refused(error.message);
     throw error;
@@ -141,7 +143,7 @@ async function referencedPlan(path: string): Promise<TrainingPlan> {
 }
 
 /** The chat template that a plan names; null for plain text. @throws Refused */
-export async function loadTemplateOf(
+async function loadTemplateOf(
   plan: TrainingPlan,
 ): Promise<Pick<TrainingInputs, "template" | "templateFile">> {
   const source = plan.chat_template;
@@ -156,9 +158,15 @@ export async function loadTemplateOf(
       `The tokenizer ${plan.tokenizer.path} carries no chat template; name one with chat_template_path.`,
     );
   }
+  return { template: parseTemplate(found.source, found.path), templateFile: found.path };
+}
+
+/** @param path of its file, for messages. @throws Refused */
+export function parseTemplate(source: string, path: string): Template {
   try {
-    return { template: loadTemplate(found.source, found.path), templateFile: found.path };
+    return loadTemplate(source, path);
   } catch (error) {
-    throw new Refused(`The template ${found.path} is not valid: ${(error as Error).message}`);
+    if (!isTemplateError(error)) throw error;
+    throw new Refused(`The template ${path} is not valid: ${error.message}`);
   }
 }

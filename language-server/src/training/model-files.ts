@@ -182,3 +182,11 @@ export async function tokenizerFiles(path: string): Promise<string[]> {
   }
   return files;
 }
+
+/** Whether a directory has the file that makes a tokenizer by itself. */
+export const hasTokenizer = async (directory: string): Promise<boolean> =>
+  mainTokenizerFile(await tokenizerFiles(directory)) !== undefined;
+
+/** The file among a tokenizer's that makes one by itself. */
+export const mainTokenizerFile = (files: readonly string[]): string | undefined =>
+  files.find((file) => ["tokenizer.json", "tokenizer.model"].includes(basename(file)));

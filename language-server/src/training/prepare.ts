@@ -121,7 +121,7 @@ async function fillRunDirectory(
   const draft = draftPlan(plan, template.inputs, summaries, thisMachine());
   const paths = [...new Set(files.map(({ path }) => path))];
   const digests = await sha256OfFiles(paths, report, hooks.signal);
-  await recordSources(run, stamps, digests);
+  await recordSources(run, stamps, digests, conversationsOf([...summaries.train, ...summaries.evaluation]));
   const shards = [...train, ...evaluation].flatMap((data) => data.shards);
   const enginePlan: EnginePlan = {
     ...draft,
@@ -163,6 +163,13 @@ async function copyTemplate(
     inputs: { ...inputs, tokenizerFiles: [...others, path] },
     digests: { [path]: digest },
   };
+}
+
+/** Rows that were rendered by the chat template, of each dataset. */
+function conversationsOf(summaries: readonly DataSummary[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { path, conversations } of summaries) counts.set(path, (counts.get(path) ?? 0) + conversations);
+  return counts;
 }
 
 /** Every file that a run is made from. */

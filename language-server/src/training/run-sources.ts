@@ -17,9 +17,12 @@ const sourceSchema = z.object({
   /** Milliseconds since 1970. */
   modified: z.number(),
   sha256: z.string(),
+  /** Of a dataset: its rows that were rendered by the chat template. */
+  conversations: z.number().optional(),
 });
 
 type RunSource = z.infer<typeof sourceSchema>;
+type SourceStamp = Omit<RunSource, "sha256" | "conversations">;
 
 /** A file that a run is made from, and the key of the config that names it. */
 export interface NamedFile {
@@ -28,7 +31,7 @@ export interface NamedFile {
 }
 
 /** Size and time of each file; taken before the file is read, so that what is written meanwhile shows. */
-export async function stampsOf(files: readonly NamedFile[]): Promise<Omit<RunSource, "sha256">[]> {
+export async function stampsOf(files: readonly NamedFile[]): Promise<SourceStamp[]> {
   return Promise.all(
     files.map(async ({ key, path }) => {
       const { size, mtimeMs } = await stat(path);
@@ -37,13 +40,21 @@ export async function stampsOf(files: readonly NamedFile[]): Promise<Omit<RunSou
   );
 }
 
-/** Writes down what a run is made from. */
+/** Writes down what a run is made from. @param conversations rows that the chat template rendered, by the dataset's path */
 export async function recordSources(
   run: string,
-  stamps: readonly Omit<RunSource, "sha256">[],
+  stamps: readonly SourceStamp[],
   digests: Readonly<Record<string, string>>,
+  conversations: ReadonlyMap<string, number>,
 ): Promise<void> {
-  const sources = stamps.map((stamp) => ({ ...stamp, sha256: digests[stamp.path] ?? "" }));
+  const sources = stamps.map((stamp): RunSource => {
+    const rows = conversations.get(stamp.path);
+    return {
+      ...stamp,
+      sha256: digests[stamp.path] ?? "",
+      ...(rows === undefined ? {} : { conversations: rows }),
+    };
+  });
   const text = `${JSON.stringify(sources, null, 2)}\n`;
   await writeAside(join(run, runFiles.sources), [Buffer.from(text)]);
 }
@@ -128,14 +139,7 @@ export async function changedSources(
   keys?: readonly string[],
   signal: AbortSignal = new AbortController().signal,
 ): Promise<string[]> {
-  const text = await textOf(join(run, runFiles.sources));
-  if (text === null) return [];
-  let sources: RunSource[];
-  try {
-    sources = z.array(sourceSchema).parse(JSON.parse(text));
-  } catch {
-    throw new Refused(`${join(run, runFiles.sources)} is damaged, so it cannot be told what has changed.`);
-  }
+  const sources = await readSources(run);
   const changes: string[] = [];
   for (const { key, path, size, modified, sha256 } of sources) {
     if (keys !== undefined && !keys.includes(key)) continue;
@@ -148,6 +152,17 @@ export async function changedSources(
     if (digests[path] !== sha256) changes.push(`${key}: ${path} has changed`);
   }
   return changes;
+}
+
+/** The files that a run was made from, as they were; none when it has no record of them. @throws Refused when that is damaged */
+export async function readSources(run: string): Promise<RunSource[]> {
+  const text = await textOf(join(run, runFiles.sources));
+  if (text === null) return [];
+  try {
+    return z.array(sourceSchema).parse(JSON.parse(text));
+  } catch {
+    throw new Refused(`${join(run, runFiles.sources)} is damaged, so it cannot be told what has changed.`);
+  }
 }
 
 async function textOf(path: string): Promise<string | null> {

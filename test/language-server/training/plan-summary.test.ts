@@ -18,6 +18,7 @@ function rows(lengths: [number, number][], packs?: number): DataSummary {
     rows: count,
     rows_used: count,
     packs: packs ?? count,
+    conversations: 0,
     rows_cut: 0,
     tokens,
     supervised_tokens: tokens / 2,

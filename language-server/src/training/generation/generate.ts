@@ -58,10 +58,7 @@ export async function generate(
   { report, signal, onEvent }: GenerationHooks,
 ): Promise<GenerationSummary> {
   report({ message: "Reading the prompts", fraction: 0 });
-  const found = await answeringModel(path, signal);
-  const model: AnsweringModel = settings.chat_template
-    ? found
-    : { ...found, template: null, textIs: "beginning" };
+  const model = await answeringModel(path, { byTemplate: settings.chat_template, signal });
   const encoded = await encodePrompts(file, model);
   signal.throwIfAborted();
   const { stopIds, texts } = await answersOf(file, encoded, model);

@@ -95,7 +95,10 @@ const lines = (stdout: string): GeneratedAnswer[] =>
     .filter(Boolean)
     .map((line) => JSON.parse(line));
 async function answers(model: string, file: string, ...options: string[]): Promise<GeneratedAnswer[]> {
-  const { status, stdout, stderr } = await run([model, "--prompts", file, "--format", "json", ...options]);
+  const { status, stdout, stderr } = await run([
+    ...[model, "--prompts", file, "--format", "json", "--threads", "1"],
+    ...options,
+  ]);
   if (status !== 0) throw new Error(stderr);
   return lines(stdout);
 }
@@ -150,6 +153,26 @@ describe.skipIf(!existsSync(engine))("a run", () => {
       expect(stdout).toContain("> 天氣？\n晴天。\n");
     } finally {
       renameSync(away, checkpoints);
+    }
+  });
+
+  test("answers at any of its checkpoints, by their directory, as it was trained", async () => {
+    const checkpoint = join(trained, "runs/sft-1/checkpoints/step-40");
+    const { stdout, stderr } = await run([checkpoint, "--prompts", "dialogues.jsonl"]);
+    expect(stderr).toContain("sft-1, step 40: prompts are put by its chat template.");
+    expect(stdout).toContain("> 天氣？\n晴天。\n");
+  });
+
+  test("needs nothing of what it was made from but its base", async () => {
+    const gone = ["base.ziptie.yaml", "turns.jinja", "tokenizer", "runs/base-1/config.ziptie.yaml"];
+    const away = (name: string) => join(directory, name.replaceAll("/", "-"));
+    for (const name of gone) renameSync(join(trained, name), away(name));
+    try {
+      const [weather] = await answers("sft-1", prompts({ prompt: "天氣？" }));
+      expect(weather?.answer).toBe("晴天。");
+      await answers("base-1", prompts({ prompt: "一" }), "--max-new-tokens", "1");
+    } finally {
+      for (const name of gone) renameSync(away(name), join(trained, name));
     }
   });
 
@@ -229,7 +252,10 @@ describe.skipIf(!existsSync(engine))("what cannot be answered", () => {
     ["a run that is being prepared", () => halfRun({}), /half-1 has no model yet/],
     [
       "a run without a checkpoint",
-      () => halfRun({ "plan.json": { model: { path: join(trained, "runs/base-1/model") }, adapter: null } }),
+      () => {
+        const model = { path: join(trained, "runs/base-1/model") };
+        return halfRun({ "plan.json": { stage: "sft", model, tokenizer_files: [], adapter: null } });
+      },
       /half-1 has no checkpoint yet/,
     ],
   ])("%s is refused", async (_, make, said) => {

@@ -19,16 +19,17 @@ function folderWith(script: string): string {
   const folder = workspace({
     "base.ziptie.yaml": "",
     "prompts.jsonl": '{"id": "a", "prompt": "一"}\n{"id": "b", "prompt": "二"}\n',
-    "runs/base-1/config.ziptie.yaml":
-      "stage: pretrain\nmodel_name_or_path: model\ntokenizer_name_or_path: tokenizer\ndataset: rows.jsonl\nmax_steps: 5\n",
-    "runs/base-1/plan.json": JSON.stringify({
-      model: { architecture: { max_position_embeddings: 64 } },
-      adapter: null,
-    }),
     "runs/base-1/checkpoints/step-3/state.json": "{}",
     engine: `#!/bin/sh\n${script}\n`,
   });
   cpSync(join(example, "tokenizer"), join(folder, "tokenizer"), { recursive: true });
+  const plan = {
+    stage: "pretrain",
+    model: { architecture: { max_position_embeddings: 64 } },
+    tokenizer_files: [join(folder, "tokenizer/tokenizer.json")],
+    adapter: null,
+  };
+  writeFileSync(join(folder, "runs/base-1/plan.json"), JSON.stringify(plan));
   const record = { config: join(folder, "base.ziptie.yaml"), started: "", name: "base-1" };
   writeFileSync(join(folder, "runs/base-1/run.json"), JSON.stringify(record));
   chmodSync(join(folder, "engine"), 0o755);
