@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import type { Reporter } from "../training/progress";
 import { ProgressLine } from "./progress-line";
 
@@ -12,7 +13,7 @@ export interface Interruptible {
 }
 
 /**
- * Does work that takes a while, with a line that tells how far it is; Ctrl-C cancels it.
+ * Does work that takes a while, with a line that tells how far it is; Ctrl-C cancels it, and a second one ends the program.
  * @param cancelled what is said then; the exit status is 1
  * @returns undefined when it was cancelled
  */
@@ -22,7 +23,10 @@ export async function interruptible<T>(
 ): Promise<T | undefined> {
   const line = new ProgressLine();
   const controller = new AbortController();
-  const cancel = () => controller.abort();
+  const cancel = (signal: NodeJS.Signals) => {
+    if (controller.signal.aborted && signal === "SIGINT") process.exit(128 + constants.signals[signal]);
+    controller.abort();
+  };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, cancel);
   try {

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { GenerationEvent, Refusal } from "../protocol";
+import { graceMilliseconds } from "./engine-process";
 import type { Progress } from "./progress";
 import { Refused, RunningAlready } from "./refused";
 import { type JobHooks, performJob, type TrainingJob, type TrainingJobResult } from "./training-job";
@@ -24,8 +25,8 @@ export type JobOrder = { type: "job"; job: TrainingJob } | { type: "cancel" };
 /** The command of `cli.js` that does a job for a parent; it is not for people. */
 export const jobCommand = "training-job";
 
-/** So long a cancelled job may take to clean up behind itself. */
-const cancelMilliseconds = 5000;
+/** So long a cancelled job may take to clean up behind itself: its engine may have to be killed first. */
+const cancelMilliseconds = graceMilliseconds + 5000;
 
 /**
  * Does a job in a process of its own, so that neither a large dataset nor a crash in the tokenizer touches the one that answers

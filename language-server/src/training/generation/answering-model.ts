@@ -19,6 +19,8 @@ export interface AnsweringModel {
   readonly tokenizer: LoadedTokenizer;
   /** null: conversations cannot be put to it. */
   readonly template: Template | null;
+  /** Whether that is so because nobody wanted one. */
+  readonly templateLeftOut: boolean;
   /** Whether a prompt that is a plain text is a user's turn, or a text to be continued. */
   readonly textIs: "turn" | "beginning";
   /** Whether a text begins with BOS as a trained row does, or with what the tokenizer adds by itself. */
@@ -76,6 +78,7 @@ async function modelIn(
     engineArguments,
     tokenizer,
     template,
+    templateLeftOut: !byTemplate,
     textIs: template === null ? "beginning" : "turn",
     beginsAs: "tokenizer",
     longest: shape.max_position_embeddings,

@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -44,9 +45,6 @@ const lineSchema = z.union([
   z.object({ id: z.number(), output_ids: z.array(z.number()), finish: z.enum(["stop", "length"]) }),
 ]);
 
-/** An engine that is at a step may take this long to see that it is not wanted any more. */
-const killAfter = 5000;
-
 /**
  * Answers prompts. Whatever is wrong with one of them is said before the model is read. Events come in the order of the prompts.
  * Cancelled, it hands over the answers that are whole, and then throws.
@@ -59,7 +57,7 @@ export async function generate(
 ): Promise<GenerationSummary> {
   report({ message: "Reading the prompts", fraction: 0 });
   const model = await answeringModel(path, { byTemplate: settings.chat_template, signal });
-  const encoded = await encodePrompts(file, model);
+  const encoded = await encodePrompts(file, model, { report, signal });
   signal.throwIfAborted();
   const { stopIds, texts } = await answersOf(file, encoded, model);
   onEvent({ event: "begin", prompts: file.prompts.length, about: describe(model, encoded, stopIds) });
@@ -73,15 +71,18 @@ export async function generate(
     onEvent,
   );
   const directory = await mkdtemp(join(tmpdir(), "ziptie-generate-"));
+  // A program whose reader has gone ends at once.
+  const remove = () => rmSync(directory, { recursive: true, force: true });
+  process.once("exit", remove);
   try {
     const requests = join(directory, "prompts.jsonl");
     const lines = encoded.map(({ ids }, id) => `${JSON.stringify({ id, input_ids: ids })}\n`);
     await writeFile(requests, lines.join(""));
     await runEngine(engine, ["generate", ...argumentsOf(model, requests, stopIds, settings)], {
       signal,
-      killAfter,
+      mayBeKilled: true,
       onLine: (line) => {
-        const said = lineSchema.safeParse(JSON.parse(line)).data;
+        const said = lineSchema.safeParse(parsedLine(line)).data;
         // An answer that was broken off is none.
         if (said === undefined) return;
         if ("token" in said) return ordered.token(said.id, said.token);
@@ -92,12 +93,21 @@ export async function generate(
     });
   } finally {
     ordered.close();
-    await rm(directory, { recursive: true, force: true });
+    process.off("exit", remove);
+    remove();
   }
   if (ordered.finished < file.prompts.length) {
     throw new Refused(`The engine ended after ${ordered.finished} of ${file.prompts.length} answers.`);
   }
   return { answers: ordered.finished };
+}
+
+function parsedLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new Refused(`The engine said what is no answer: ${line.slice(0, 200)}`);
+  }
 }
 
 function argumentsOf(

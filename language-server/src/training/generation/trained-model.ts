@@ -74,6 +74,7 @@ export async function trainedModel(
     engineArguments: weights.engineArguments,
     tokenizer,
     template,
+    templateLeftOut: !byTemplate,
     textIs: template !== null && (await trainedOnTurns(run, signal)) ? "turn" : "beginning",
     beginsAs: "row",
     longest,

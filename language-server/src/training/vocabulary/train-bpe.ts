@@ -107,6 +107,7 @@ async function runTrainer(
 ): Promise<Finished> {
   let finished: Finished | undefined;
   await runEngine(engine, ["train-tokenizer", plan], {
+    mayBeKilled: true,
     signal,
     onLine: (line) => {
       const event = eventSchema.safeParse(parsed(line)).data;

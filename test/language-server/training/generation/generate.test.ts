@@ -10,12 +10,13 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { GeneratedAnswer } from "../../../../language-server/src/protocol";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import type { GeneratedAnswer, GenerationEvent } from "../../../../language-server/src/protocol";
+import { defaultSettings } from "../../../../language-server/src/training/generation/generate";
 import { sharedData } from "../../shared-data";
-import { temporaryDirectory } from "../fake-engine";
+import { temporaryDirectory, until } from "../fake-engine";
 import { bundleProgram, TerminalCommand } from "../terminal";
 
 const root = resolve(__dirname, "../../../..");
@@ -208,8 +209,7 @@ describe.skipIf(!existsSync(engine))("a run", () => {
 
   test("cancelled, keeps whole answers, leaves nothing behind and says 1", async () => {
     const many = Array.from({ length: 4000 }, (_, index) => ({ prompt: `貓？${index}` }));
-    const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith("ziptie-generate-"));
-    const before = left();
+    const temporary = temporaryFolder();
     const asking = command(["sft-1", "--prompts", prompts(...many), "--format", "json", "--threads", "1"]);
     asking.process.stdout?.once("data", () => asking.process.kill("SIGINT"));
     const { status, stdout, stderr } = await asking.finished;
@@ -217,7 +217,94 @@ describe.skipIf(!existsSync(engine))("a run", () => {
     const whole = lines(stdout);
     expect(whole.length).toBeLessThan(many.length);
     expect(whole[0]).toMatchObject({ id: 1 });
-    expect(left()).toEqual(before);
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+});
+
+/** Where the programs of this test put what is temporary. */
+function temporaryFolder(): string {
+  const path = join(directory, "temporary");
+  mkdirSync(path);
+  vi.stubEnv("TMPDIR", path);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  return path;
+}
+
+describe.skipIf(!existsSync(engine))("an engine that does not end when it is told to", () => {
+  /** It has one answer, then none any more. */
+  function stubborn(): string {
+    const path = join(directory, "engine");
+    const answer = '{"id":0,"token":300}\n{"id":0,"output_ids":[300],"finish":"stop"}\n';
+    const script = `trap '' TERM INT; echo $$ > '${directory}/pid'; printf '${answer.replaceAll("\n", "\\n")}'; exec sleep 600`;
+    writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return path;
+  }
+  const isGone = async () => {
+    const pid = Number(readFileSync(join(directory, "pid"), "utf8"));
+    await until(async () => {
+      try {
+        return process.kill(pid, 0) && undefined;
+      } catch {
+        return true;
+      }
+    });
+  };
+  const twoPrompts = () => prompts({ prompt: "貓？" }, { prompt: "天氣？" });
+  const asking = () =>
+    new TerminalCommand(program, ["generate", "sft-1", "--prompts", twoPrompts()], trained, stubborn());
+
+  test("does not keep a second Ctrl-C from ending the program, and goes with it", async () => {
+    const temporary = temporaryFolder();
+    const command = asking();
+    command.process.stdout?.once("data", () => command.process.kill("SIGINT"));
+    await until(async () => command.stdout !== "");
+    const again = setInterval(() => command.process.kill("SIGINT"), 100);
+    const { status } = await command.finished;
+    clearInterval(again);
+    expect(status).toBe(130);
+    await isGone();
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test("goes when nobody reads the answers", async () => {
+    const temporary = temporaryFolder();
+    const path = stubborn();
+    // Answers until nobody reads them.
+    const line = '{"id":0,"token":300}';
+    writeFileSync(path, `#!/bin/sh\necho $$ > '${directory}/pid'\nexec yes '${line}'\n`, { mode: 0o755 });
+    const command = new TerminalCommand(
+      program,
+      ["generate", "sft-1", "--prompts", twoPrompts()],
+      trained,
+      path,
+    );
+    command.process.stdout?.once("data", () => command.process.stdout?.destroy());
+    await command.finished;
+    await isGone();
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test("is killed when a window cancels, and nothing is left", async () => {
+    const temporary = temporaryFolder();
+    const runJob: typeof import("../../../../language-server/src/training/job-process").runJob = (...args) =>
+      createRequire(program)("./job-process.js").runJob(...args);
+    const controller = new AbortController();
+    const job = {
+      task: "generate",
+      request: {
+        model: join(trained, "runs/sft-1"),
+        prompts: { path: twoPrompts() },
+        settings: defaultSettings,
+      },
+      engine: { path: stubborn(), origin: "the setting ziptie.engine.path" },
+    } as const;
+    const onGenerated = ({ event }: GenerationEvent) => {
+      if (event === "answer") controller.abort();
+    };
+    const answer = runJob(job, { report: () => {}, onGenerated, signal: controller.signal });
+    await expect(answer).rejects.toThrow(/aborted/);
+    expect(readdirSync(temporary)).toEqual([]);
+    await isGone();
   });
 });
 
