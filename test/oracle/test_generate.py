@@ -77,22 +77,26 @@ ADAPTER = {"r": 4, "alpha": 64, "dropout": 0.0, "use_rslora": False, "modules_to
 
 
 @pytest.mark.parametrize(
-    "adapter",
+    ("adapter", "frozen_dtype"),
     [
-        None,
-        {**ADAPTER, "target_modules": ["q_proj", "down_proj"], "modules_to_save": ["norm"]},
+        (None, "float32"),
+        # Nothing is frozen, so there is nothing to store in fewer bits.
+        (None, "bfloat16"),
+        ({**ADAPTER, "target_modules": ["q_proj", "down_proj"], "modules_to_save": ["norm"]}, "float32"),
         # One adapter serves both ends of this tied model; its directory has it at each.
-        {**ADAPTER, "target_modules": ["o_proj", "embed_tokens", "lm_head"]},
-        {**ADAPTER, "target_modules": ["v_proj"], "modules_to_save": ["embed_tokens"]},
+        ({**ADAPTER, "target_modules": ["o_proj", "embed_tokens", "lm_head"]}, "float32"),
+        ({**ADAPTER, "target_modules": ["v_proj"], "modules_to_save": ["embed_tokens"]}, "float32"),
     ],
-    ids=["every weight", "linear layers and norms", "both ends", "the embedding, whole"],
+    ids=["every weight", "every weight, nothing frozen", "linear layers and norms", "both ends", "the embedding, whole"],
 )
-def test_a_run_answers_as_what_it_has_written(adapter, stories, tmp_path):
+def test_a_run_answers_as_what_it_has_written(adapter, frozen_dtype, stories, tmp_path):
     rows = [(ids, [1] * len(ids)) for ids in prompts_of(512, 4, [24] * 16)]
     write_shard(tmp_path / "rows.safetensors", rows)
     run = tmp_path / "run"
     model = {"path": str(stories)}
-    plan = write_plan(run, model=model, shard=tmp_path / "rows.safetensors", steps=6, adapter=adapter)
+    plan = write_plan(
+        run, model=model, shard=tmp_path / "rows.safetensors", steps=6, adapter=adapter, frozen_dtype=frozen_dtype
+    )
     run_engine("train", str(plan))
     file = write_lines(tmp_path / "prompts.jsonl", [{"id": i, "input_ids": row[0][:9]} for i, row in enumerate(rows)])
     written = ["--model", str(run / "model")]

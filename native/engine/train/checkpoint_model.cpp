@@ -12,9 +12,10 @@ Llama load_checkpoint_model(const Plan& plan, const ModelSource& source, const s
   const CheckpointStore store(run);
   // Before the base, which may take minutes to read.
   if (store.steps().empty()) throw RunError(fmt::format("{}: this run has no checkpoint yet", run.string()));
+  // Without an adapter every weight has been trained, and what is trained is never rounded.
   const ModelOptions options{.adapter = plan.adapter,
                              .quantization = plan.quantization,
-                             .frozen_dtype = plan.frozen_dtype,
+                             .frozen_dtype = plan.adapter ? plan.frozen_dtype : DType::f32,
                              .train = false};
   Llama model = make_model_to_run(source.config, options, backend);
   // Without an adapter, the checkpoint has every weight.
