@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <limits>
+#include <thread>
 
 #include "engine/train/resume.h"
 #include "refusal.h"
@@ -53,8 +54,8 @@ using Steps = std::vector<std::int64_t>;
 TEST_CASE_FIXTURE(Fixture, "A checkpoint gives back what was saved") {
   save(3);
   fill(99);
-  CHECK(store.read_state(3, tensors)["step"] == 3);
-  store.load(3, tensors, *backend);
+  CHECK(store.read_state(3)["step"] == 3);
+  store.open(3, tensors).load(*backend);
   CHECK(first() == 3);
 }
 
@@ -87,7 +88,7 @@ TEST_CASE_FIXTURE(Fixture, "A checkpoint of the same step is replaced") {
   state.plan = nlohmann::json::object();
   store.save(4, tensors, state.json(), *backend);
   fill(0);
-  store.load(4, tensors, *backend);
+  store.open(4, tensors).load(*backend);
   CHECK(first() == 7);
 }
 
@@ -154,6 +155,82 @@ TEST_CASE_FIXTURE(Fixture,
         }) == "interrupted");
 }
 
+TEST_CASE_FIXTURE(Fixture, "A checkpoint that is open is read whole, even once it has been deleted") {
+  save(1);
+  const OpenCheckpoint opened = store.open(1, tensors);
+  save(2, 1);
+  CHECK(store.steps() == Steps{2});
+  opened.load(*backend);
+  CHECK(first() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "Whoever only wants weights is not asked for the optimizer's state") {
+  save(1);
+  fs::remove(checkpoint(1) / "optimizer.safetensors");
+  tensors.optimizer.clear();
+  fill(99);
+  store.open(1, tensors).load(*backend);
+  CHECK(first() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Where a run deletes its checkpoints while they are looked at, its newer ones are found") {
+  for (const std::int64_t step : {1, 2}) save(step);
+  int used = 0;
+  const auto newest = use_newest_checkpoint(store, tensors, [&](const OpenCheckpoint& opened) {
+    if (++used == 1) {
+      save(3, 1);
+      throw FileError("lost while it was read");
+    }
+    opened.load(*backend);
+  });
+  REQUIRE(newest.state);
+  CHECK(newest.state->step == 3);
+  CHECK(newest.damaged.empty());
+  CHECK(first() == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "A run that keeps one checkpoint always has one to answer with") {
+  save(1);
+  std::thread run([&] {
+    for (std::int64_t step = 2; step <= 40; ++step) save(step, 1);
+  });
+  std::int64_t answered = 0;
+  while (answered < 40) {
+    const auto newest = use_newest_checkpoint(store, tensors, [](const OpenCheckpoint&) {});
+    if (!newest.state || newest.state->step < answered) break;
+    answered = newest.state->step;
+  }
+  run.join();
+  CHECK(answered == 40);
+}
+
+TEST_CASE_FIXTURE(Fixture, "The checkpoint of another release is told as that, whatever else it lacks") {
+  save(1);
+  nlohmann::json state = store.read_state(1);
+  state["version"] = 1;
+  std::ofstream(checkpoint(1) / "state.json") << state;
+  fs::remove(checkpoint(1) / "model.safetensors");
+  const std::string message = refusal([&] { load_resume_point(store, tensors, *backend); });
+  CHECK_MESSAGE(message.find("version: written by another release of the engine") != std::string::npos,
+                message);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "A tensor that a checkpoint has under two names is one, or the checkpoint is damaged") {
+  tensors.optimizer.clear();
+  tensors.weights.push_back({"head", tensor(moment_buffer)});
+  save(1);  // the two differ
+  tensors.weights[1] = {"head", tensor(weight_buffer)};
+  CHECK(refusal([&] {
+          store.open(1, tensors).load(*backend);
+        }).find("tensors 'w' and 'head' are one in this tied model, but they differ") != std::string::npos);
+  save(2);
+  fill(99);
+  store.open(2, tensors).load(*backend);
+  CHECK(first() == 2);
+}
+
 TEST_CASE_FIXTURE(Fixture, "A matrix that others hold turned over is saved so, and comes back") {
   tensors.weights[0].transposed = true;
   tensors.weights[0].value.shape = {1, 4};
@@ -163,7 +240,7 @@ TEST_CASE_FIXTURE(Fixture, "A matrix that others hold turned over is saved so, a
   CHECK(file.at("w").shape == std::vector<std::int64_t>{4, 1});
   CHECK(fs::exists(checkpoint(3) / "adapter_config.json"));
   fill(99);
-  store.load(3, tensors, *backend);
+  store.open(3, tensors).load(*backend);
   CHECK(first() == 3);
 }
 
@@ -196,20 +273,19 @@ TEST_CASE_FIXTURE(Fixture, "Moments in 8 bits come back as they were, and are no
   save(1);
   const std::vector<std::uint8_t> other(4, 7);
   backend->copy_to_device(codes_buffer.data(), other.data(), other.size());
-  store.load(1, tensors, *backend);
+  store.open(1, tensors).load(*backend);
   std::vector<std::uint8_t> loaded(4);
   backend->copy_to_host(loaded.data(), codes_buffer.data(), loaded.size());
   CHECK(loaded == codes);
   tensors.optimizer = {{"w.exp_avg", tensor(moment_buffer)}};
   CHECK(refusal([&] {
-          store.read_state(1, tensors);
+          store.open(1, tensors);
         }).find("tensor 'w.exp_avg' is U8 [2, 2], the run needs F32 [2, 2]") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "A checkpoint of another model does not fit") {
   save(1);
   tensors.weights[0].value.shape = {4, 1};
-  CHECK(refusal([&] {
-          store.read_state(1, tensors);
-        }).find("tensor 'w' is F32 [2, 2], the run needs F32 [4, 1]") != std::string::npos);
+  CHECK(refusal([&] { store.open(1, tensors); }).find("tensor 'w' is F32 [2, 2], the run needs F32 [4, 1]") !=
+        std::string::npos);
 }

@@ -14,36 +14,49 @@ namespace {
 constexpr const char* optimizer_file = "optimizer.safetensors";
 constexpr const char* state_file = "state.json";
 
-/// The tensor of `file` that is to become `tensor`, type and all: what is resumed is what was saved, bit for
-/// bit.
-const TensorInfo& saved_tensor(const SafetensorsFile& file, const NamedTensor& tensor) {
-  const TensorInfo& saved = file.at(tensor.name);
-  const auto shape = tensor.file_shape();
-  if (saved.dtype != tensor.value.dtype || saved.shape != shape) {
+/// Type and all: what is resumed is what was saved, bit for bit.
+void check_layout(const SafetensorsFile& file, std::span<const NamedTensor> tensors) {
+  for (const NamedTensor& tensor : tensors) {
+    const TensorInfo& saved = file.at(tensor.name);
+    const auto shape = tensor.file_shape();
+    if (saved.dtype == tensor.value.dtype && saved.shape == shape) continue;
     throw FileError(fmt::format("{}: tensor '{}' is {} {}, the run needs {} {}", file.path().string(),
                                 tensor.name, safetensors_name(saved.dtype), shape_text(saved.shape),
                                 safetensors_name(tensor.value.dtype), shape_text(shape)));
   }
-  return saved;
-}
-
-void check_layout(const SafetensorsFile& file, std::span<const NamedTensor> tensors) {
-  for (const NamedTensor& tensor : tensors) saved_tensor(file, tensor);
 }
 
 void load_all(const SafetensorsFile& file, std::span<const NamedTensor> tensors, Backend& backend,
               const InterruptionPoint& interruption) {
-  for (const NamedTensor& tensor : tensors) {
-    const TensorInfo& saved = saved_tensor(file, tensor);
-    if (saved.dtype == DType::u8) {
-      load_bytes(file, saved, tensor.value.data, backend, interruption);
+  while (!tensors.empty()) {
+    void* const target = tensors.front().value.data;
+    const auto other =
+        std::ranges::find_if(tensors, [&](const NamedTensor& tensor) { return tensor.value.data != target; });
+    const auto names = tensors.first(static_cast<std::size_t>(other - tensors.begin()));
+    tensors = tensors.subspan(names.size());
+    if (names.front().value.dtype == DType::u8) {
+      load_bytes(file, file.at(names.front().name), target, backend, interruption);
     } else {
-      load_tensor(file, saved, tensor, backend, interruption);
+      const auto values = read_shared_tensor(file, names, interruption);
+      backend.copy_to_device(target, values.data(), values.size() * sizeof(float));
     }
   }
 }
 
 }  // namespace
+
+OpenCheckpoint::OpenCheckpoint(const std::filesystem::path& directory, const CheckpointTensors& tensors)
+    : tensors_(tensors), weights_(directory / tensors.weights_file) {
+  check_layout(weights_, tensors.weights);
+  if (tensors.optimizer.empty()) return;
+  optimizer_.emplace(directory / optimizer_file);
+  check_layout(*optimizer_, tensors.optimizer);
+}
+
+void OpenCheckpoint::load(Backend& backend, const InterruptionPoint& interruption) const {
+  load_all(weights_, tensors_.weights, backend, interruption);
+  if (optimizer_) load_all(*optimizer_, tensors_.optimizer, backend, interruption);
+}
 
 CheckpointStore::CheckpointStore(const std::filesystem::path& run_directory)
     : directory_(run_directory / "checkpoints") {}
@@ -109,18 +122,12 @@ std::vector<std::string> CheckpointStore::prune(std::int64_t limit) {
   return failures;
 }
 
-nlohmann::json CheckpointStore::read_state(std::int64_t step, const CheckpointTensors& tensors) const {
-  const auto directory = path_of(step);
-  check_layout(SafetensorsFile(directory / tensors.weights_file), tensors.weights);
-  check_layout(SafetensorsFile(directory / optimizer_file), tensors.optimizer);
-  return read_json(directory / state_file);
+nlohmann::json CheckpointStore::read_state(std::int64_t step) const {
+  return read_json(path_of(step) / state_file);
 }
 
-void CheckpointStore::load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend,
-                           const InterruptionPoint& interruption) const {
-  const auto directory = path_of(step);
-  load_all(SafetensorsFile(directory / tensors.weights_file), tensors.weights, backend, interruption);
-  load_all(SafetensorsFile(directory / optimizer_file), tensors.optimizer, backend, interruption);
+OpenCheckpoint CheckpointStore::open(std::int64_t step, const CheckpointTensors& tensors) const {
+  return OpenCheckpoint(path_of(step), tensors);
 }
 
 void CheckpointStore::remove(std::int64_t step) {

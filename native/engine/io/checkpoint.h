@@ -18,10 +18,26 @@ namespace ziptie {
 /// The tensors that a checkpoint holds, on the device.
 struct CheckpointTensors {
   std::string weights_file;  ///< `model.safetensors` or `adapter_model.safetensors`
+  /// Names of one tensor, which a tied adapter has two of, follow one another.
   std::vector<NamedTensor> weights;
-  std::vector<NamedTensor> optimizer;
+  std::vector<NamedTensor> optimizer;  ///< none: not asked for when a checkpoint is read
   /// Written beside, never read again: what others need to make something of the weights. Text by file name.
   std::map<std::string, std::string> companions = {};
+};
+
+/// A checkpoint whose files are open: whoever deletes it meanwhile, it is read whole.
+class OpenCheckpoint {
+ public:
+  /// Checks what the files' headers say. @throws FileError naming file and tensor
+  OpenCheckpoint(const std::filesystem::path& directory, const CheckpointTensors& tensors);
+
+  /// Reads the tensors back. @throws FileError naming file and tensor; what `interruption` throws
+  void load(Backend& backend, const InterruptionPoint& interruption = {}) const;
+
+ private:
+  const CheckpointTensors& tensors_;
+  SafetensorsFile weights_;
+  std::optional<SafetensorsFile> optimizer_;
 };
 
 class CheckpointStore {
@@ -42,11 +58,10 @@ class CheckpointStore {
   /// Deletes the oldest until `limit`, at least 1, are left; says of each that cannot be deleted why.
   std::vector<std::string> prune(std::int64_t limit);
 
-  /// What was saved as `state`, once every file of the checkpoint has been found whole. @throws FileError
-  nlohmann::json read_state(std::int64_t step, const CheckpointTensors& tensors) const;
-  /// Reads the tensors back. @throws FileError naming file and tensor
-  void load(std::int64_t step, const CheckpointTensors& tensors, Backend& backend,
-            const InterruptionPoint& interruption = {}) const;
+  /// What was saved as `state`. @throws FileError
+  nlohmann::json read_state(std::int64_t step) const;
+  /// `tensors` must outlive what is returned. @throws FileError naming file and tensor
+  OpenCheckpoint open(std::int64_t step, const CheckpointTensors& tensors) const;
 
   /// Gives a checkpoint that cannot be read a name that `steps` knows nothing of, `damaged-step-N`, and
   /// returns its path: it is for people to judge, and nothing of it is lost. @throws FileError

@@ -23,8 +23,11 @@ std::vector<AdapterTensor> base_layers(const Parameter& parameter, const LlamaCo
 }
 
 /// Where the adapter's file holds `parameter`.
-NamedTensor in_file(const AdapterTensor& tensor, const Parameter& parameter) {
-  return {tensor.name, parameter.value, tensor.transposed};
+std::vector<NamedTensor> in_file(std::span<const AdapterTensor> tensors, const Parameter& parameter) {
+  std::vector<NamedTensor> named;
+  for (const AdapterTensor& tensor : tensors)
+    named.push_back({tensor.name, parameter.value, tensor.transposed});
+  return named;
 }
 
 }  // namespace
@@ -32,8 +35,8 @@ NamedTensor in_file(const AdapterTensor& tensor, const Parameter& parameter) {
 std::vector<NamedTensor> adapter_tensors(Llama& model) {
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : model.parameters()) {
-    for (const AdapterTensor& tensor : parameter.adapter_tensors)
-      tensors.push_back(in_file(tensor, parameter));
+    for (NamedTensor& tensor : in_file(parameter.adapter_tensors, parameter))
+      tensors.push_back(std::move(tensor));
   }
   return tensors;
 }
@@ -45,12 +48,12 @@ AdapterFile::AdapterFile(const std::filesystem::path& directory, Llama& model)
     auto below = base_layers(parameter, model.config());
     std::erase_if(below, [&](const AdapterTensor& tensor) { return !file_.tensors().contains(tensor.name); });
     for (const auto& held : {parameter.adapter_tensors, below}) {
-      if (!held.empty()) held_.push_back({parameter, held});
+      if (!held.empty()) held_.push_back({parameter, in_file(held, parameter)});
     }
   }
   for (const Held& held : held_) {
-    for (const AdapterTensor& tensor : held.tensors) {
-      check_tensor(file_.path(), file_.at(tensor.name), in_file(tensor, held.parameter).file_shape());
+    for (const NamedTensor& tensor : held.tensors) {
+      check_tensor(file_.path(), file_.at(tensor.name), tensor.file_shape());
       expected.insert(tensor.name);
     }
   }
@@ -64,17 +67,7 @@ AdapterFile::AdapterFile(const std::filesystem::path& directory, Llama& model)
 
 void AdapterFile::load(const InterruptionPoint& interruption) const {
   for (const Held& held : held_) {
-    std::vector<float> values;
-    for (const AdapterTensor& tensor : held.tensors) {
-      const TensorInfo& info = file_.at(tensor.name);
-      auto read = read_tensor(file_, info, interruption);
-      if (tensor.transposed) read = transposed(read, info.shape[0], info.shape[1]);
-      if (!values.empty() && values != read) {
-        throw FileError(fmt::format("{}: tensors '{}' and '{}' are one in this tied model, but they differ",
-                                    file_.path().string(), held.tensors[0].name, tensor.name));
-      }
-      values = std::move(read);
-    }
+    const auto values = read_shared_tensor(file_, held.tensors, interruption);
     write_parameter(held.parameter, values, model_.backend());
   }
 }

@@ -29,7 +29,7 @@ class AdapterFile {
  private:
   struct Held {
     const Parameter& parameter;
-    std::vector<AdapterTensor> tensors;  ///< one and the same
+    std::vector<NamedTensor> tensors;  ///< one and the same
   };
 
   SafetensorsFile file_;
@@ -37,8 +37,8 @@ class AdapterFile {
   std::vector<Held> held_;
 };
 
-/// What is trained of `model`, as PEFT lays it out: a tied adapter at both ends, that of an embedding turned
-/// over.
+/// What is trained of `model`, as PEFT lays it out: a tied adapter at both ends, one after the other, that of
+/// an embedding turned over.
 std::vector<NamedTensor> adapter_tensors(Llama& model);
 
 /// Writes what is trained of `model` into the existing directory `directory`, a tied adapter at both ends, as

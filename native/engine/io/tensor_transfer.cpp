@@ -166,13 +166,22 @@ std::vector<float> read_tensor(const SafetensorsFile& file, const TensorInfo& so
   return values;
 }
 
-void load_tensor(const SafetensorsFile& file, const TensorInfo& source, const NamedTensor& target,
-                 Backend& backend, const InterruptionPoint& interruption) {
-  const auto shape = target.file_shape();
-  check_tensor(file.path(), source, shape);
-  std::vector<float> values = read_tensor(file, source, interruption);
-  if (target.transposed) values = transposed(values, shape[0], shape[1]);
-  backend.copy_to_device(target.value.data, values.data(), values.size() * sizeof(float));
+std::vector<float> read_shared_tensor(const SafetensorsFile& file, std::span<const NamedTensor> names,
+                                      const InterruptionPoint& interruption) {
+  std::vector<float> values;
+  for (const NamedTensor& tensor : names) {
+    const TensorInfo& source = file.at(tensor.name);
+    const auto shape = tensor.file_shape();
+    check_tensor(file.path(), source, shape);
+    auto read = read_tensor(file, source, interruption);
+    if (tensor.transposed) read = transposed(read, shape[0], shape[1]);
+    if (!values.empty() && values != read) {
+      throw FileError(fmt::format("{}: tensors '{}' and '{}' are one in this tied model, but they differ",
+                                  file.path().string(), names[0].name, tensor.name));
+    }
+    values = std::move(read);
+  }
+  return values;
 }
 
 void load_bytes(const SafetensorsFile& file, const TensorInfo& source, void* target, Backend& backend,

@@ -27,10 +27,12 @@ struct NamedTensor {
 std::vector<float> read_tensor(const SafetensorsFile& file, const TensorInfo& source,
                                const InterruptionPoint& interruption = {});
 
-/// Reads a float tensor of any width into `target`, as float32.
-/// @throws FileError when the shapes or types do not fit, or a number is not finite
-void load_tensor(const SafetensorsFile& file, const TensorInfo& source, const NamedTensor& target,
-                 Backend& backend, const InterruptionPoint& interruption = {});
+/// The values of one tensor that a file holds under each of `names`, some of them perhaps turned over: a tied
+/// pair. As float32 in the order of `NamedTensor::value`.
+/// @throws FileError naming the tensor when it is missing, the shapes or types do not fit, a number is not
+/// finite, or what two names hold differs
+std::vector<float> read_shared_tensor(const SafetensorsFile& file, std::span<const NamedTensor> names,
+                                      const InterruptionPoint& interruption = {});
 
 /// Reads the contents of `source` as they are to `target` on a device, which has room for them.
 void load_bytes(const SafetensorsFile& file, const TensorInfo& source, void* target, Backend& backend,

@@ -13,7 +13,7 @@
 namespace ziptie {
 namespace {
 
-constexpr std::int64_t state_version = 1;
+constexpr std::int64_t state_version = 2;
 
 RunState parse_state(const nlohmann::json& value, const std::string& source) {
   JsonObject json(value, source);
@@ -63,30 +63,47 @@ CheckpointTensors checkpoint_weights(const Plan& plan, Llama& model) {
   return tensors;
 }
 
-std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors,
-                                             Backend& backend, const InterruptionPoint& interruption) {
-  const auto steps = store.steps();
-  ResumePoint point;
-  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-    try {
-      point.state =
-          parse_state(store.read_state(*step, tensors), (store.path_of(*step) / "state.json").string());
-      if (point.state.step != *step) {
-        throw FileError(
-            fmt::format("{}: state.json is of step {}", store.path_of(*step).string(), point.state.step));
+std::string NewestCheckpoint::reasons() const {
+  std::vector<std::string> each;
+  for (const auto& checkpoint : damaged) each.push_back(checkpoint.reason);
+  return fmt::format("{}", fmt::join(each, "; "));
+}
+
+NewestCheckpoint use_newest_checkpoint(const CheckpointStore& store, const CheckpointTensors& tensors,
+                                       const std::function<void(const OpenCheckpoint&)>& use) {
+  NewestCheckpoint found;
+  std::optional<std::int64_t> tried;  // the newest of those that none could be used of
+  while (true) {
+    const auto steps = store.steps();
+    const std::int64_t newest = steps.empty() ? 0 : steps.back();
+    if (tried == newest) return found;
+    tried = newest;
+    found.damaged.clear();
+    for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+      try {
+        const auto path = store.path_of(*step);
+        const RunState state = parse_state(store.read_state(*step), (path / "state.json").string());
+        if (state.step != *step)
+          throw FileError(fmt::format("{}: state.json is of step {}", path.string(), state.step));
+        use(store.open(*step, tensors));
+        found.state = state;
+        return found;
+      } catch (const FileError& error) {
+        found.damaged.push_back({*step, error.what()});
       }
-      store.load(*step, tensors, backend, interruption);
-      return point;
-    } catch (const FileError& error) {
-      point.damaged.push_back({*step, error.what()});
     }
   }
-  if (point.damaged.empty()) return std::nullopt;
-  std::vector<std::string> reasons;
-  for (const auto& damaged : point.damaged) reasons.push_back(damaged.reason);
+}
+
+std::optional<ResumePoint> load_resume_point(const CheckpointStore& store, const CheckpointTensors& tensors,
+                                             Backend& backend, const InterruptionPoint& interruption) {
+  const auto newest = use_newest_checkpoint(
+      store, tensors, [&](const OpenCheckpoint& checkpoint) { checkpoint.load(backend, interruption); });
+  if (newest.state) return ResumePoint{*newest.state, newest.damaged};
+  if (newest.damaged.empty()) return std::nullopt;
   throw RunError(fmt::format(
       "none of the run's checkpoints can be read, so it cannot be resumed; delete {} to begin again. {}",
-      store.path_of(steps.back()).parent_path().string(), fmt::join(reasons, "; ")));
+      store.path_of(newest.damaged.front().step).parent_path().string(), newest.reasons()));
 }
 
 void verify_inputs(const Plan& plan, const InterruptionPoint& interruption) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,13 +28,29 @@ std::filesystem::path adapter_base(const Plan& plan);
 /// optimizer's state.
 CheckpointTensors checkpoint_weights(const Plan& plan, Llama& model);
 
+struct DamagedCheckpoint {
+  std::int64_t step;
+  std::string reason;
+};
+
+/// The newest checkpoint that could be used.
+struct NewestCheckpoint {
+  std::optional<RunState> state;           ///< nothing: there is none that could be
+  std::vector<DamagedCheckpoint> damaged;  ///< newer ones that could not be, the newest first
+
+  std::string reasons() const;  ///< of the damaged ones, for messages
+};
+
+/// Gives `use` the newest checkpoint that can be opened and that `use` throws no FileError at. The run may be
+/// going on meanwhile, and delete old checkpoints as it writes new ones: those are looked for until the
+/// newest stays the same.
+/// @throws what `use` throws, FileError apart
+NewestCheckpoint use_newest_checkpoint(const CheckpointStore& store, const CheckpointTensors& tensors,
+                                       const std::function<void(const OpenCheckpoint&)>& use);
+
 struct ResumePoint {
   RunState state;
-  struct Damaged {
-    std::int64_t step;
-    std::string reason;
-  };
-  std::vector<Damaged> damaged;  ///< newer checkpoints that could not be loaded, the newest first
+  std::vector<DamagedCheckpoint> damaged;  ///< newer checkpoints that could not be loaded, the newest first
 };
 
 /// Loads the newest checkpoint that can be loaded into `tensors`; newer, damaged ones are named and left as
