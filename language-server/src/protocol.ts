@@ -426,12 +426,16 @@ export interface GeneratedAnswer {
   finish: "stop" | "length";
 }
 
-/** In the order of the prompts: `begin`, then for each one `prompt`, `text` as it is written, and `answer`. */
+/**
+ * In the order of the prompts: `begin`, then for each one `prompt`, `text` as it is written, and `answer`. When it is cancelled or
+ * fails, the one that is being written ends in `broken_off`, and those after it that are whole are told.
+ */
 export type GenerationEvent =
   /** `about` says for a person which model it is and how prompts are put to it. */
   | { event: "begin"; prompts: number; about: string }
   | { event: "prompt"; id: string | number; prompt: string | PromptMessages }
   | { event: "text"; text: string }
+  | { event: "broken_off"; id: string | number }
   | ({ event: "answer" } & GeneratedAnswer);
 
 export interface GenerationSummary {
@@ -449,7 +453,7 @@ export interface GenerateParams {
 }
 
 export const generateRequest = request<GenerateParams, GenerationSummary | Refusal>("ziptie/generate");
-/** Sent a few times a second at most, several events at once. */
+/** Sent ten times a second at most, several events at once. */
 export const generatedNotification = notification<{ job: string; events: GenerationEvent[] }>(
   "ziptie/generated",
 );

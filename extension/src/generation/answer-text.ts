@@ -12,6 +12,8 @@ export function answerText(event: GenerationEvent): string {
     }
     case "text":
       return event.text;
+    case "broken_off":
+      return " …\n\n";
     case "answer":
       return event.finish === "length" ? " …\n\n" : "\n\n";
   }

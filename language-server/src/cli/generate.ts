@@ -96,19 +96,15 @@ async function generateAnswers(named: string, options: GenerateOptions): Promise
   const engine = await locateEngine();
   await interruptible("Cancelled; only whole answers count.", async ({ report, signal, note, clear }) => {
     const output = format === "json" ? new AnswerLines() : new AnswerTexts();
-    try {
-      return await generate({ model, prompts, settings }, engine, {
-        signal,
-        // It would run into an answer on the same screen.
-        report: (progress) => (output.isOpen ? undefined : report(progress)),
-        onEvent: (event) => {
-          if (event.event === "begin") note(event.about);
-          else output.write(event, process.stderr.isTTY ? clear : () => {});
-        },
-      });
-    } finally {
-      output.close();
-    }
+    return await generate({ model, prompts, settings }, engine, {
+      signal,
+      // It would run into an answer on the same screen.
+      report: (progress) => (output.isOpen ? undefined : report(progress)),
+      onEvent: (event) => {
+        if (event.event === "begin") note(event.about);
+        else output.write(event, process.stderr.isTTY ? clear : () => {});
+      },
+    });
   });
 }
 
@@ -132,8 +128,6 @@ class AnswerLines {
     const document: GeneratedAnswer = { id, prompt, answer, tokens, finish };
     process.stdout.write(`${JSON.stringify(document)}\n`);
   }
-
-  close(): void {}
 }
 
 /** Each prompt after `> `, then the answer as it is written. */
@@ -149,15 +143,12 @@ class AnswerTexts {
       this.#print(`${asked.replace(/^/gm, "> ")}\n`);
     } else if (event.event === "text") {
       this.#print(event.text);
+    } else if (event.event === "broken_off") {
+      this.#print(" …\n\n");
     } else {
       const cut = event.finish === "length" ? ` … (cut after ${event.tokens} tokens)` : "";
       this.#print(`${cut}\n\n`);
     }
-  }
-
-  /** An answer that was broken off ends here. */
-  close(): void {
-    if (this.isOpen) this.#print(" …\n");
   }
 
   #print(text: string): void {

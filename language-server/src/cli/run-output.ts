@@ -33,11 +33,13 @@ export async function answer(format: FormatOption["format"], command: () => Prom
     process.exitCode = error instanceof WrongUsage ? 2 : 1;
     process.stderr.write(`${inWords(error)}\n`);
     if (format === "json") {
-      printJson({
+      // On one line: others of what was done before may stand above it.
+      const refusal = {
         refused: error.message,
         ...(error instanceof RunningAlready ? { run: error.run } : {}),
         ...(error instanceof Refused && error.location ? { location: error.location } : {}),
-      });
+      };
+      process.stdout.write(`${JSON.stringify(refusal)}\n`);
     }
   }
 }

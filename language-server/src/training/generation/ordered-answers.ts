@@ -45,8 +45,10 @@ export class AnswersInOrder {
     if (this.#answers[this.#current]?.written) this.#tellCurrent();
   }
 
-  /** Nothing more will come: tells the answers that are whole although one before them is not. */
+  /** Nothing more will come: tells that the current answer will not be whole, and those that are although it is not. */
   close(): void {
+    const current = this.#answers[this.#current];
+    if (current !== undefined && this.#isBegun) this.tell({ event: "broken_off", id: current.awaited.id });
     for (; this.#current < this.#answers.length; this.#next()) {
       if (this.#answers[this.#current]?.end !== undefined) this.#tellCurrent();
     }

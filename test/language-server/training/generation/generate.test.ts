@@ -266,6 +266,30 @@ describe.skipIf(!existsSync(engine))("an engine that does not end when it is tol
     expect(readdirSync(temporary)).toEqual([]);
   });
 
+  test("leaves answers apart from the one that it has broken off", async () => {
+    const answers =
+      '{"id":0,"token":300}\\n{"id":1,"token":301}\\n{"id":1,"output_ids":[301],"finish":"stop"}\\n';
+    const path = join(directory, "engine");
+    const failing = `printf '${answers}'; echo 'ziptie-engine: the disk is gone' >&2; exit 1`;
+    writeFileSync(path, `#!/bin/sh\n${failing}\n`, { mode: 0o755 });
+    const ask = (...options: string[]) =>
+      new TerminalCommand(
+        program,
+        ["generate", "sft-1", "--prompts", twoPrompts(), ...options],
+        trained,
+        path,
+      ).finished;
+    const { status, stdout, stderr } = await ask();
+    expect([status, stdout]).toEqual([1, expect.stringMatching(/^> 貓？\n.* …\n\n> 天氣？\n.*\n\n$/)]);
+    expect(stderr).toContain("the disk is gone");
+    const [answer, refusal, ...rest] = lines((await ask("--format", "json")).stdout);
+    expect([answer, refusal, rest]).toEqual([
+      expect.objectContaining({ id: 2, finish: "stop" }),
+      { refused: "the disk is gone" },
+      [],
+    ]);
+  });
+
   test("goes when nobody reads the answers", async () => {
     const temporary = temporaryFolder();
     const path = stubborn();
