@@ -11,7 +11,8 @@ import { showRulePages } from "./rule-pages";
 import { announceEnds } from "./runs/end-notifications";
 import { exportModel } from "./runs/export-model";
 import { RunCommands } from "./runs/run-commands";
-import { isActive, isAnswerable, isResumable, RunList } from "./runs/run-list";
+import { RunList } from "./runs/run-list";
+import { isActive, isExportable, isResumable, whyNotExportable } from "./runs/run-states";
 import { createStatusBarItem, RunsView } from "./runs/runs-view";
 import { chooseTokenizers } from "./tokens/choose-tokenizers";
 import { ChosenTokenizers } from "./tokens/chosen-tokenizers";
@@ -141,11 +142,15 @@ export function activate(context: ExtensionContext): void {
   register("exportModel", async (argument) => {
     const run = await runs.pick(
       argument,
-      isAnswerable,
+      isExportable,
       l10n.t("Choose the run whose model to export"),
-      l10n.t("There is no run with a model yet."),
+      l10n.t("There is no run with an adapter to export. It is written after a run's last step."),
     );
-    if (run !== undefined) await exportModel(run, server);
+    if (run === undefined) return;
+    const known = list.get(run);
+    const why = known && whyNotExportable(known, l10n.t);
+    if (why === undefined) await exportModel(run, server);
+    else void window.showInformationMessage(why);
   });
   register("refreshRuns", () => list.refresh());
   register("previewPlan", async (argument) => {

@@ -350,6 +350,8 @@ export interface RunSummary {
   reason?: string;
   /** Whether a complete checkpoint is there to resume from. */
   resumable: boolean;
+  /** Whether it has written an adapter, which can be merged into its model. */
+  exportable: boolean;
   /** Step of the newest complete checkpoint; absent when there is none. */
   checkpoint?: number;
 }

@@ -29,6 +29,7 @@ const run = (name: string, state: RunState): RunSummary => ({
   started: "2026-01-01T00:00:00.000Z",
   config: "/project/base.ziptie.yaml",
   resumable: false,
+  exportable: false,
 });
 
 beforeEach(() => {

@@ -43,6 +43,7 @@ const history = (...steps: number[]): RunHistory => ({
     started: "2025-03-01T09:00:00.000Z",
     config: "/project/sft.ziptie.yaml",
     resumable: false,
+    exportable: false,
   },
   events: steps.map(step),
 });

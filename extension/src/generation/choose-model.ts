@@ -2,7 +2,8 @@ import { basename } from "node:path";
 import { l10n, type QuickPickItem, QuickPickItemKind, window } from "vscode";
 import type { Formats } from "../format";
 import { toRun } from "../runs/run-commands";
-import { isAnswerable, type RunList } from "../runs/run-list";
+import type { RunList } from "../runs/run-list";
+import { isAnswerable } from "../runs/run-states";
 import { runDescription } from "../runs/run-text";
 
 interface Item extends QuickPickItem {

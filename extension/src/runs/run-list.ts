@@ -7,15 +7,7 @@ import {
   runsChangedNotification,
 } from "../../../language-server/src/protocol";
 import type { ServerConnection } from "../language-client";
-
-export const isActive = (run: RunSummary): boolean => run.state === "preparing" || run.state === "running";
-/** Ended, but with a checkpoint to go on from. */
-export const isResumable = (run: RunSummary): boolean =>
-  run.resumable && (run.state === "stopped" || run.state === "failed" || run.state === "interrupted");
-
-/** Has weights to be asked: a checkpoint, or what it wrote at its end. A vocabulary's extension has no steps. */
-export const isAnswerable = (run: RunSummary): boolean =>
-  run.checkpoint !== undefined || (run.state === "finished" && run.steps > 0);
+import { isActive, isExportable, isResumable } from "./run-states";
 
 /** A run that was seen going on and has come to an end. */
 export interface RunEnded {
@@ -66,7 +58,7 @@ export class RunList implements Disposable {
     const context = {
       "ziptie.hasRun": runs.length > 0,
       "ziptie.hasActiveRun": runs.some(isActive),
-      "ziptie.hasAnswerableRun": runs.some(isAnswerable),
+      "ziptie.hasExportableRun": runs.some(isExportable),
       "ziptie.hasResumableRun": runs.some(isResumable),
     };
     for (const [key, value] of Object.entries(context))

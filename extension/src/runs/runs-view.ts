@@ -14,7 +14,8 @@ import {
 } from "vscode";
 import type { RunState, RunSummary } from "../../../language-server/src/protocol";
 import type { Formats } from "../format";
-import { isActive, isAnswerable, isResumable, type RunList } from "./run-list";
+import type { RunList } from "./run-list";
+import { isActive, isAnswerable, isExportable, isResumable } from "./run-states";
 import { runDescription, runTooltip, stateText, statusBarText } from "./run-text";
 
 const icons: Record<RunState, ThemeIcon> = {
@@ -75,6 +76,7 @@ export class RunsView implements TreeDataProvider<RunSummary>, Disposable {
       isActive(run) ? "active" : "ended",
       ...(isResumable(run) ? ["resumable"] : []),
       ...(isAnswerable(run) ? ["answerable"] : []),
+      ...(isExportable(run) ? ["exportable"] : []),
     ].join(" ");
     item.command = { command: "ziptie.openRun", title: l10n.t("Open Run"), arguments: [run] };
     item.accessibilityInformation = {

@@ -7,6 +7,7 @@ import { runEngine } from "./engine-process";
 import type { PreparationHooks } from "./prepare";
 import { hasCode, Refused } from "./refused";
 import { exists, readRunRecord, runFiles } from "./run-directory";
+import { openRun } from "./runs";
 import { vocabularyFiles } from "./vocabulary/extend-vocabulary";
 
 /** Types that merged weights can be written in; without one, they stay as the base's files have them. */
@@ -74,7 +75,14 @@ async function whyNoAdapter(path: string, name: string | undefined): Promise<str
       ? `${name} extended a vocabulary, so there is nothing to merge; its tokenizer is ${tokenizer}.`
       : `${name} extends a vocabulary, so there is nothing to merge; it has not written its tokenizer, ${tokenizer}.`;
   }
-  return `${name} has no adapter yet: it is written when the run ends. ${join(path, runFiles.events)} says how far it is.`;
+  const { summary } = await openRun(path);
+  if (summary.resumable) {
+    return (
+      `${name} has no adapter yet: it is written after the last step, and the run is ${summary.state} at step ${summary.step} of ${summary.steps}. ` +
+      `Resume it, and export it when it has finished: ziptie resume ${path}`
+    );
+  }
+  return `${name} has no adapter yet: it is written after the last step. ${join(path, runFiles.events)} says how far it is.`;
 }
 
 /** Whether a run makes a tokenizer, and no model. */

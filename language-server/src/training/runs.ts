@@ -74,6 +74,7 @@ export class Run {
       ...(reason !== undefined ? { reason } : {}),
       ...(newest !== undefined ? { checkpoint: newest } : {}),
       resumable: !active && state !== "finished" && newest !== undefined && (await this.#hasPlan()),
+      exportable: await exists(join(this.directory, "adapter", "adapter_config.json")),
     };
   }
 

@@ -41,6 +41,16 @@ describe("what is merged", () => {
   test.each([
     ["a run that is going on", () => preparedRun(directory, "sft-1"), /sft-1 has no adapter yet/],
     [
+      "a run that was stopped",
+      () => {
+        const run = preparedRun(directory, "sft-1");
+        mkdirSync(join(run, "checkpoints/step-2"), { recursive: true });
+        writeFileSync(join(run, "checkpoints/step-2/state.json"), "{}");
+        return run;
+      },
+      /sft-1 has no adapter yet: .* Resume it, and export it when it has finished: ziptie resume .*sft-1$/,
+    ],
+    [
       "a run of every weight",
       () => {
         const run = preparedRun(directory, "base-1");

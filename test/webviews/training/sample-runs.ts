@@ -14,6 +14,7 @@ export function summary(name: string, change: Partial<RunSummary> = {}): RunSumm
     config: "/project/sft.ziptie.yaml",
     eta_seconds: 12_720,
     resumable: true,
+    exportable: false,
     ...change,
   };
 }

@@ -26,7 +26,7 @@ export function checkpointStep(path: string): number | undefined {
 const planSchema = z.object({
   stage: z.enum(["pretrain", "sft"]),
   model: z.union([
-    z.object({ path: z.string() }),
+    z.object({ path: z.string(), vocabulary: z.object({}).loose().nullish() }),
     z.object({ architecture: architectureSchema.pick({ max_position_embeddings: true }).loose() }),
   ]),
   tokenizer_files: z.array(z.string()),
@@ -121,20 +121,24 @@ async function newestWeights(run: string, { name }: RunRecord, { adapter }: Plan
   );
 }
 
-/** One checkpoint: an adapter is a directory as PEFT has them; of a model that is trained whole, the engine reads the newest. */
+/** One checkpoint: an adapter is a directory as PEFT has them; anything else can be read of the newest alone. */
 async function weightsAt(
   run: string,
   { name }: RunRecord,
-  { adapter }: Plan,
+  { adapter, model }: Plan,
   step: number,
 ): Promise<Weights> {
   const steps = await checkpointSteps(run);
   if (!steps.includes(step)) throw new Refused(`${name} has no whole checkpoint of step ${step}.`);
-  if (adapter !== null)
+  // A base that is given more tokens is written at the run's end.
+  const isGrowing = "path" in model && model.vocabulary && !(await exists(join(run, "base")));
+  if (adapter !== null && !isGrowing) {
     return { ...(await adapterIn(join(run, runFiles.checkpoints, `step-${step}`))), step };
+  }
   if (step === steps.at(-1)) return { engineArguments: ["--run", run], step };
+  const why = adapter === null ? "trains every weight" : "has not written its base with the new tokens yet";
   throw new Refused(
-    `${name} trains every weight, and only its newest checkpoint, of step ${steps.at(-1)}, can be asked. Ask ${run}.`,
+    `${name} ${why}, so only its newest checkpoint, of step ${steps.at(-1)}, can be asked. Ask ${run}.`,
   );
 }
 
