@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/io/durable_file.h"
+#include "engine/io/write_aside.h"
 #include "tokenizer/count_words.h"
 
 namespace ziptie {

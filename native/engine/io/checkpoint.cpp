@@ -7,6 +7,7 @@
 
 #include "engine/io/durable_file.h"
 #include "engine/io/json_object.h"
+#include "engine/io/write_aside.h"
 
 namespace ziptie {
 namespace {
@@ -66,7 +67,7 @@ void CheckpointStore::remove_unfinished() {
   for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    if (name.starts_with(".step-") && name.ends_with(".tmp"))
+    if (name.starts_with(".step-") && (name.ends_with(".tmp") || name.ends_with(".lock")))
       std::filesystem::remove_all(entry->path(), error);
   }
   if (error && error != std::errc::no_such_file_or_directory) {

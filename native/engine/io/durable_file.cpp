@@ -10,18 +10,14 @@
 #include <utility>
 
 #include "engine/io/descriptor.h"
-#include "engine/io/file_lock.h"
 #include "engine/io/safetensors.h"
 
 namespace ziptie {
-namespace {
 
-[[noreturn]] void fail(const std::filesystem::path& path, std::string_view action, int error) {
+void fail(const std::filesystem::path& path, std::string_view action, int error) {
   const char* remedy = error == ENOSPC || error == EDQUOT ? "; free some space and resume" : "";
   throw FileError(fmt::format("{}: cannot {}: {}{}", path.string(), action, std::strerror(error), remedy));
 }
-
-}  // namespace
 
 DurableFile::DurableFile(std::filesystem::path path)
     : path_(std::move(path)),
@@ -90,91 +86,6 @@ void create_directories_durably(const std::filesystem::path& directory) {
   if (error) fail(directory, "create", error.value());
   // The name of a directory is its parent's content.
   sync_directory(parent.empty() ? "." : parent);
-}
-
-namespace {
-
-/// Gives the finished directory `aside` the name `directory` and makes it durable.
-void publish_directory(const std::filesystem::path& aside, const std::filesystem::path& directory,
-                       Existing existing) {
-  sync_directory(aside);
-  if (existing == Existing::refuse) {
-    if (::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) != 0) {
-      // Some file systems cannot rename so; a directory that is not empty is not replaced even then.
-      if (errno != EINVAL || ::rename(aside.c_str(), directory.c_str()) != 0)
-        fail(directory, "create", errno);
-    }
-    return sync_directory(directory.parent_path());
-  }
-  std::error_code error;
-  std::filesystem::remove_all(directory, error);
-  if (error) fail(directory, "remove", error.value());
-  std::filesystem::rename(aside, directory, error);
-  if (error) fail(directory, "create", error.value());
-  sync_directory(directory.parent_path());
-}
-
-enum class Kind { file, directory };
-
-/// The name that `path` is written under until it is whole, locked.
-class Aside {
- public:
-  Aside(const std::filesystem::path& path, Kind kind)
-      : path_(path.parent_path() / fmt::format(".{}.tmp", path.filename().string())),
-        lock_(claim(path, kind)) {}
-  /// What has its name by now is no longer here.
-  ~Aside() {
-    // On a full disk its space is needed to say so.
-    std::error_code ignored;
-    if (is_same_file(lock_.value, path_)) std::filesystem::remove_all(path_, ignored);
-  }
-  Aside(const Aside&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  Descriptor claim(const std::filesystem::path& target, Kind kind) const {
-    const int flags = kind == Kind::directory ? O_RDONLY | O_DIRECTORY : O_RDWR | O_CREAT;
-    while (true) {
-      create_directories_durably(kind == Kind::directory ? path_ : path_.parent_path());
-      Descriptor opened(::open(path_.c_str(), flags | O_CLOEXEC, 0666));
-      if (opened.value < 0 && errno == ENOENT) continue;  // another process has just finished with it
-      if (opened.value < 0) fail(path_, "create", errno);
-      if (is_locked_elsewhere(opened.value)) {
-        throw FileError(fmt::format(
-            "{}: another process is writing it at this moment; wait for it, or name another output",
-            target.string()));
-      }
-      if (is_same_file(opened.value, path_)) return opened;
-    }
-  }
-
-  std::filesystem::path path_;
-  Descriptor lock_;
-};
-
-}  // namespace
-
-void write_file_aside(const std::filesystem::path& path, std::string_view text) {
-  const Aside aside(path, Kind::file);
-  write_file(aside.path(), text);
-  std::error_code error;
-  std::filesystem::rename(aside.path(), path, error);
-  if (error) fail(path, "create", error.value());
-  sync_directory(path.parent_path());
-}
-
-void write_aside(const std::filesystem::path& directory,
-                 const std::function<void(const std::filesystem::path& aside)>& write, Existing existing) {
-  const Aside aside(directory, Kind::directory);
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(aside.path(), error), end; !error && entry != end;
-       entry.increment(error)) {
-    std::filesystem::remove_all(entry->path(), error);
-  }
-  if (error) fail(aside.path(), "empty", error.value());
-  write(aside.path());
-  publish_directory(aside.path(), directory, existing);
 }
 
 }  // namespace ziptie

@@ -1,9 +1,8 @@
 #pragma once
-// Files and directories that survive a killed process and a power cut: written aside, synced, renamed.
+// Files and names that survive a killed process and a power cut.
 
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,20 +40,7 @@ void sync_directory(const std::filesystem::path& directory);
 /// @throws FileError
 void create_directories_durably(const std::filesystem::path& directory);
 
-// What is written aside lies at `DIRECTORY/.NAME.tmp` until it is whole and gets its name. Whatever an
-// earlier, killed write left there is gone afterwards; one that is still at work, in whatever process, holds
-// a lock on it, and another write to the same name is refused. When writing fails, nothing half-written is
-// left.
-
-/// Writes a whole file aside. @throws FileError
-void write_file_aside(const std::filesystem::path& path, std::string_view text);
-
-/// What becomes of a directory that has the name already.
-enum class Existing { replace, refuse };
-
-/// Lets `write` fill a directory aside. @throws FileError; what `write` throws
-void write_aside(const std::filesystem::path& directory,
-                 const std::function<void(const std::filesystem::path& aside)>& write,
-                 Existing existing = Existing::replace);
+/// `error` is the system's, as in errno. @throws FileError saying that `action` failed, why, and what to do
+[[noreturn]] void fail(const std::filesystem::path& path, std::string_view action, int error);
 
 }  // namespace ziptie

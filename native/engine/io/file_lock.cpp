@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "engine/io/durable_file.h"
+
 namespace ziptie {
 
 bool is_same_file(int descriptor, const std::filesystem::path& path) {
@@ -14,8 +16,22 @@ bool is_same_file(int descriptor, const std::filesystem::path& path) {
          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
-bool is_locked_elsewhere(int descriptor) {
-  return ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+LockAttempt try_lock(int descriptor, const std::filesystem::path& path) {
+  while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    switch (errno) {
+      case EINTR:
+        continue;
+      case EWOULDBLOCK:
+        return LockAttempt::held_elsewhere;
+      case ENOLCK:
+      case ENOSYS:
+      case EOPNOTSUPP:
+        return LockAttempt::unavailable;
+      default:
+        fail(path, "lock", errno);
+    }
+  }
+  return LockAttempt::taken;
 }
 
 }  // namespace ziptie

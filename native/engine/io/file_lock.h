@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <filesystem>
 
 namespace ziptie {
@@ -7,9 +8,14 @@ namespace ziptie {
 /// renamed it.
 bool is_same_file(int descriptor, const std::filesystem::path& path);
 
-/// Whether another process, or another open descriptor, holds the system's lock on the file or directory
-/// behind `descriptor`. If not, this one holds it from now on until it is closed, on file systems that have
-/// such locks.
-bool is_locked_elsewhere(int descriptor);
+enum class LockAttempt : std::uint8_t {
+  taken,           ///< until the descriptor is closed
+  held_elsewhere,  ///< by another process, or another descriptor
+  unavailable      ///< the file system has no locks, or none left
+};
+
+/// Tries to take the system's lock on a regular file that is open for writing, which is what network file
+/// systems ask for; `path` is for messages. @throws FileError
+LockAttempt try_lock(int descriptor, const std::filesystem::path& path);
 
 }  // namespace ziptie

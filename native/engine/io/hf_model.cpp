@@ -6,12 +6,12 @@
 #include <set>
 
 #include "engine/io/bitsandbytes.h"
-#include "engine/io/durable_file.h"
 #include "engine/io/hf_config.h"
 #include "engine/io/hf_model_writer.h"
 #include "engine/io/json_object.h"
 #include "engine/io/tensor_transfer.h"
 #include "engine/io/weight_files.h"
+#include "engine/io/write_aside.h"
 
 namespace ziptie {
 namespace {

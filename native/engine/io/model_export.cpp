@@ -5,11 +5,11 @@
 #include <array>
 
 #include "engine/io/adapter_merge.h"
-#include "engine/io/durable_file.h"
 #include "engine/io/hf_config.h"
 #include "engine/io/hf_model.h"
 #include "engine/io/hf_model_writer.h"
 #include "engine/io/tensor_transfer.h"
+#include "engine/io/write_aside.h"
 
 namespace ziptie {
 namespace {

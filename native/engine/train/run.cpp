@@ -9,6 +9,7 @@
 #include "engine/io/durable_file.h"
 #include "engine/io/hf_model_writer.h"
 #include "engine/io/peft_adapter.h"
+#include "engine/io/write_aside.h"
 #include "engine/train/model_setup.h"
 #include "engine/train/resume.h"
 #include "engine/train/run_lock.h"

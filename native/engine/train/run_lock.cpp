@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
+#include "engine/io/descriptor.h"
+#include "engine/io/durable_file.h"
 #include "engine/io/file_lock.h"
 #include "engine/io/safetensors.h"
 
@@ -55,33 +57,27 @@ unsigned long long process_start_time(int pid) {
 }
 
 RunLock::RunLock(const std::filesystem::path& run_directory) : path_(run_directory / "run.lock") {
-  const auto fail = [&](const std::string& what) {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    return FileError(what);
-  };
   while (true) {
-    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) throw fail(fmt::format("{}: cannot open: {}", path_.string(), std::strerror(errno)));
+    Descriptor opened(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    if (opened.value < 0) fail(path_, "open", errno);
     // The system's lock decides between two engines that start at once; what the file says is for everybody
     // else, and for file systems whose locks do not reach other machines' or containers' processes.
-    const bool contended = is_locked_elsewhere(descriptor_);
-    if (!is_same_file(descriptor_, path_)) {
-      ::close(descriptor_);
-      continue;
-    }
-    const Owner owner = read_owner(descriptor_);
-    if (contended || lives(owner)) {
-      throw fail(fmt::format(
+    const LockAttempt attempt = try_lock(opened.value, path_);
+    if (!is_same_file(opened.value, path_)) continue;
+    const Owner owner = read_owner(opened.value);
+    if (attempt == LockAttempt::held_elsewhere || lives(owner)) {
+      throw FileError(fmt::format(
           "{}: an engine already trains in this directory{}; wait for it, stop it, or choose another output",
           run_directory.string(), owner.pid > 0 ? fmt::format(" (process {})", owner.pid) : ""));
     }
-    break;
-  }
-  const int pid = ::getpid();
-  const std::string text = fmt::format("{{\"pid\":{},\"start_time\":{}}}\n", pid, process_start_time(pid));
-  if (::pwrite(descriptor_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
-      ::ftruncate(descriptor_, static_cast<off_t>(text.size())) != 0) {
-    throw fail(fmt::format("{}: cannot write: {}", path_.string(), std::strerror(errno)));
+    const int pid = ::getpid();
+    const std::string text = fmt::format("{{\"pid\":{},\"start_time\":{}}}\n", pid, process_start_time(pid));
+    if (::pwrite(opened.value, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
+        ::ftruncate(opened.value, static_cast<off_t>(text.size())) != 0) {
+      fail(path_, "write", errno);
+    }
+    descriptor_ = std::exchange(opened.value, -1);
+    return;
   }
 }
 
