@@ -56,7 +56,7 @@ SHAPES = {
     ),
 }  # fmt: skip
 # PyTorch's bfloat16 products are ten times slower than its float32 ones on processors without units for them.
-FEWER_TOKENS = {"lora-bf16": {"110M": dict(batch=1, length=256), "1B": dict(batch=1, length=128)}}
+FEWER_TOKENS = {"lora-bf16": {"110M": dict(batch=1, length=256), "1B": dict(batch=1, length=32)}}
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 # A peer that takes longer than this has lost by any measure; on a busy machine PyTorch's barriers can take for ever.
 PEER_SECONDS = 1200
