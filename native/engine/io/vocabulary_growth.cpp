@@ -80,11 +80,8 @@ std::vector<float> NewRows::of(const std::string& name, std::span<const float> o
   switch (growth_.initialization) {
     case RowInitialization::random:
       // Keyed apart from the tensor's own random initialisation, whose first rows these would repeat.
-      for (std::size_t i = 0; const double value : normal_numbers(
-                                  tensor_key(growth_.seed, name + " new rows"),
-                                  static_cast<std::int64_t>(rows.size()), initializer_range_, interruption)) {
-        rows[i++] = static_cast<float>(value);
-      }
+      rows = normal_numbers(tensor_key(growth_.seed, name + " new rows"),
+                            static_cast<std::int64_t>(rows.size()), initializer_range_, interruption);
       break;
     case RowInitialization::mean:
       for (std::int64_t id = 0; id < base_size_; ++id) add_row(sum, id, 1);

@@ -34,9 +34,9 @@ std::uint64_t tensor_key(std::uint64_t seed, std::string_view name) {
   return mix_bits(seed ^ mix_bits(hash));
 }
 
-std::vector<double> normal_numbers(std::uint64_t key, std::int64_t count, double standard_deviation,
-                                   const InterruptionPoint& interruption) {
-  std::vector<double> values(count);
+std::vector<float> normal_numbers(std::uint64_t key, std::int64_t count, double standard_deviation,
+                                  const InterruptionPoint& interruption) {
+  std::vector<float> values(count);
   for (std::int64_t block = 0; block * 4 < count; ++block) {
     if (block % blocks_between_passes == 0) pass(interruption);
     // Box and Muller: two uniform numbers make two normal ones.
@@ -46,19 +46,19 @@ std::vector<double> normal_numbers(std::uint64_t key, std::int64_t count, double
     const double normal[] = {radius[0] * std::cos(angle[0]), radius[0] * std::sin(angle[0]),
                              radius[1] * std::cos(angle[1]), radius[1] * std::sin(angle[1])};
     for (std::int64_t i = block * 4; i < std::min(count, block * 4 + 4); ++i)
-      values[i] = standard_deviation * normal[i - block * 4];
+      values[i] = static_cast<float>(standard_deviation * normal[i - block * 4]);
   }
   return values;
 }
 
-std::vector<double> uniform_numbers(std::uint64_t key, std::int64_t count, double bound,
-                                    const InterruptionPoint& interruption) {
-  std::vector<double> values(count);
+std::vector<float> uniform_numbers(std::uint64_t key, std::int64_t count, double bound,
+                                   const InterruptionPoint& interruption) {
+  std::vector<float> values(count);
   for (std::int64_t block = 0; block * 4 < count; ++block) {
     if (block % blocks_between_passes == 0) pass(interruption);
     const auto u = uniform_block(key, block);
     for (std::int64_t i = block * 4; i < std::min(count, block * 4 + 4); ++i)
-      values[i] = bound * (2 * u[i - block * 4] - 1);
+      values[i] = static_cast<float>(bound * (2 * u[i - block * 4] - 1));
   }
   return values;
 }

@@ -273,10 +273,12 @@ void Weights::initialize_base(std::uint64_t seed, const InterruptionPoint& inter
     if (parameter.name.ends_with(".bias"))
       backend_.fill_zero(parameter.value);
     else if (parameter.value.rank == 1)
-      write(parameter, std::vector<double>(count, 1.0));
+      write_parameter(parameter, std::vector<float>(count, 1.0f), backend_);
     else
-      write(parameter,
-            normal_numbers(tensor_key(seed, parameter.name), count, config_.initializer_range, interruption));
+      write_parameter(
+          parameter,
+          normal_numbers(tensor_key(seed, parameter.name), count, config_.initializer_range, interruption),
+          backend_);
   }
 }
 
@@ -290,22 +292,17 @@ void Weights::initialize_adapter(std::uint64_t seed, const InterruptionPoint& in
         backend_.fill_zero(parameter.value);
         break;
       case Start::normal:
-        write(parameter, normal_numbers(key, count, 1, interruption));
+        write_parameter(parameter, normal_numbers(key, count, 1, interruption), backend_);
         break;
       case Start::uniform:
         // Kaiming-uniform with a = √5: the gain is √(1/3), so the bound is 1/√in.
-        write(parameter,
-              uniform_numbers(key, count, 1 / std::sqrt(static_cast<double>(parameter.value.shape[1])),
-                              interruption));
+        write_parameter(
+            parameter,
+            uniform_numbers(key, count, 1 / std::sqrt(static_cast<double>(parameter.value.shape[1])),
+                            interruption),
+            backend_);
     }
   }
-}
-
-void Weights::write(const Parameter& parameter, const std::vector<double>& values) {
-  if (parameter.value.dtype == DType::f64 && !parameter.quantized)
-    backend_.copy_to_device(parameter.value.data, values.data(), values.size() * sizeof(double));
-  else
-    write_parameter(parameter, std::vector<float>(values.begin(), values.end()), backend_);
 }
 
 }  // namespace ziptie

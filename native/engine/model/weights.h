@@ -97,7 +97,6 @@ class Weights {
   Parameter& list(std::string name, const Weight& weight, bool decays);
   AdapterParameter& list_adapter(const std::string& name, const Weight& weight, ParameterGroup group,
                                  Start start);
-  void write(const Parameter& parameter, const std::vector<double>& values);
 
   Backend& backend_;
   LlamaConfig config_;
