@@ -415,7 +415,7 @@ export interface GenerationSettings {
   threads: number | null;
 }
 
-export type PromptMessages = { role: string; content: string }[];
+export type PromptMessages = { role: string; content: string; tool_calls?: unknown }[];
 
 /** A line of `ziptie generate`. */
 export interface GeneratedAnswer {

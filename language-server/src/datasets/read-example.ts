@@ -1,6 +1,6 @@
 import { type JsonNode, type JsonObject, plainValue, property } from "../documents/json-tree";
 import type { Finding } from "../text/span";
-import type { Content, Example, Turn } from "./conversation";
+import type { Content, Conversation, Example, Turn } from "./conversation";
 import { type DatasetFormat, formatFields, rowFormat, turnList, turnListFields } from "./format";
 import { joinContents, quoted, RowFindings } from "./row-findings";
 import { judgeOrder, messagesShape, readTurns, sharegptShape, type TurnShape } from "./turns";
@@ -118,13 +118,18 @@ function conversation(row: JsonObject, shape: TurnShape, findings: RowFindings):
     turns.push(fieldTurn("system", "system", system, row));
   for (const { turn } of read) if (turn) turns.push(turn);
   if (read.length < found.value.items.length || read.some(({ turn }) => !turn)) return undefined;
+  return { kind: "conversation", conversation: { turns, ...toolsOf(row) } };
+}
+
+/** The tools that a row offers beside its turns, if it does. */
+export function toolsOf(row: JsonObject): Pick<Conversation, "tools"> {
   const tools = property(row, "tools")?.value;
   const given = tools && tools.type !== "null" && !(tools.type === "string" && tools.value.trim() === "");
-  return { kind: "conversation", conversation: { turns, ...(given && { tools: toolsOf(tools) }) } };
+  return given ? { tools: parsedTools(tools) } : {};
 }
 
 /** LLaMA-Factory writes the list of tools as a string that holds JSON. */
-function toolsOf(node: JsonNode): unknown {
+function parsedTools(node: JsonNode): unknown {
   if (node.type !== "string") return plainValue(node);
   try {
     return JSON.parse(node.value);
@@ -140,28 +145,36 @@ function fieldTurn(role: Turn["role"], field: string, content: Content, row: Jso
   return { ...content, role, roleSpan, sourceRole: field };
 }
 
-/** As LLaMA-Factory reads it: input after instruction on a new line, history as pairs before both. */
 function alpaca(row: JsonObject, findings: RowFindings): Example | undefined {
-  const known = formatFields.alpaca;
-  const instruction = findings.requiredString(row, "instruction", "This row", known);
-  const output = findings.requiredString(row, "output", "This row", known);
+  const turns = alpacaPrompt(row, findings);
+  const output = findings.requiredString(row, "output", "This row", formatFields.alpaca);
+  if (output && output.content.trim() === "")
+    findings.add("empty-turn", quoted(output), "The output is empty: there is nothing to learn.");
+  if (!turns || !output) return undefined;
+  turns.push(fieldTurn("assistant", "output", output, row));
+  return { kind: "conversation", conversation: { turns } };
+}
+
+/**
+ * An alpaca row's turns up to where the answer begins, as LLaMA-Factory reads them: input after instruction on a new line, history
+ * as pairs before both.
+ */
+export function alpacaPrompt(row: JsonObject, findings: RowFindings): Turn[] | undefined {
+  const instruction = findings.requiredString(row, "instruction", "This row", formatFields.alpaca);
   const input = findings.optionalString(row, "input");
   const system = findings.optionalString(row, "system");
   const turns: Turn[] = [];
   if (system && system.content !== "") turns.push(fieldTurn("system", "system", system, row));
   const whole = readHistory(row, turns, findings);
-  if (output && output.content.trim() === "")
-    findings.add("empty-turn", quoted(output), "The output is empty: there is nothing to learn.");
   if (instruction && instruction.content.trim() === "" && (!input || input.content.trim() === "")) {
     findings.add("empty-turn", quoted(instruction), "Instruction and input are both empty.");
   }
-  if (!instruction || !output || !whole) return undefined;
+  if (!instruction || !whole) return undefined;
   const asked = [instruction, ...(input ? [input] : [])].filter(({ content }) => content !== "");
   turns.push(
     fieldTurn("user", "instruction", asked.length > 0 ? joinContents(asked, "\n") : instruction, row),
   );
-  turns.push(fieldTurn("assistant", "output", output, row));
-  return { kind: "conversation", conversation: { turns } };
+  return turns;
 }
 
 /** Appends the turns of `history`; false when it is not as it must be. */

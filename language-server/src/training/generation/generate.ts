@@ -3,7 +3,7 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import type { GenerationEvent, GenerationSettings, GenerationSummary } from "../../protocol";
+import type { GenerationEvent, GenerationSettings, GenerationSummary, PromptMessages } from "../../protocol";
 import type { LoadedTokenizer } from "../../tokenizers/tokenizer";
 import type { EngineLocation } from "../engine";
 import { runEngine } from "../engine-process";
@@ -14,7 +14,7 @@ import { type AnsweringModel, answeringModel } from "./answering-model";
 import { type EncodedPrompt, encodePrompts } from "./encode-prompts";
 import { endOfTurn } from "./end-of-turn";
 import { AnswersInOrder } from "./ordered-answers";
-import type { Prompt, PromptFile } from "./prompts";
+import type { PromptFile, PromptTurns } from "./prompts";
 
 export interface GenerationRequest {
   /** Absolute: a run, a Hugging Face model directory, or a PEFT adapter directory. */
@@ -150,8 +150,12 @@ async function spaceAtStart(tokenizer: LoadedTokenizer): Promise<string> {
   return bytes?.[0] === 0x20 ? " " : "";
 }
 
-const messagesOf = ({ turns }: Exclude<Prompt["content"], string>) =>
-  turns.map(({ role, content }) => ({ role, content }));
+const messagesOf = ({ turns }: PromptTurns): PromptMessages =>
+  turns.map(({ role, content, toolCalls }) => ({
+    role,
+    content,
+    ...(toolCalls === undefined ? {} : { tool_calls: toolCalls }),
+  }));
 
 function describe(
   { name }: AnsweringModel,
@@ -161,6 +165,9 @@ function describe(
   const turns = encoded.filter(({ isTurn }) => isTurn).length;
   const which = turns === encoded.length ? "prompts" : `${turns} of ${encoded.length} prompts`;
   const how = turns === 0 ? "prompts are texts to be continued" : `${which} are put by its chat template`;
-  const end = stopIds.length === 0 ? "; no token ends an answer, so each is as long as it may be" : "";
+  const end =
+    stopIds.length === 0
+      ? "; its tokenizer names no token that ends an answer, so only what its config.json has as eos_token_id does"
+      : "";
   return `${name}: ${how}${end}.`;
 }

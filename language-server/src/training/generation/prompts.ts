@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import type { Turn } from "../../datasets/conversation";
 import { rowFormat } from "../../datasets/format";
-import { readExample } from "../../datasets/read-example";
+import { alpacaPrompt, readExample, toolsOf } from "../../datasets/read-example";
 import { RowFindings } from "../../datasets/row-findings";
 import { messagesShape, readTurns } from "../../datasets/turns";
 import { RowReader } from "../../documents/json-rows";
@@ -89,43 +89,56 @@ function promptsOfLines(text: string): Prompt[] {
 
 function promptsOfRows(file: Omit<PromptFile, "prompts">): Prompt[] {
   const reader = new RowReader(file.text);
-  const prompts: Prompt[] = [];
+  const found: NamedPrompt[] = [];
   const faults: PromptFault[] = [];
   const ids = new Set<string | number>();
   for (const row of reader.rows()) {
+    // An array that is cut, or that something follows, may lack prompts.
+    if (row.kind === "end") faults.push(...row.findings);
     if (row.kind !== "row") continue;
-    const found =
+    const prompt =
       row.node === undefined
         ? { span: row, message: row.findings[0]?.message ?? "It cannot be read." }
-        : promptOfRow(row.node, prompts.length + faults.length + 1);
-    if ("message" in found) faults.push(found);
-    else if (ids.has(found.id)) {
-      const message = `The id ${JSON.stringify(found.id)} is that of an earlier prompt; give every prompt one of its own, or none.`;
-      faults.push({ span: found.span, message });
+        : promptOfRow(row.node);
+    if ("message" in prompt) faults.push(prompt);
+    else if (prompt.id !== undefined && ids.has(prompt.id)) {
+      const message = `The id ${JSON.stringify(prompt.id)} is that of an earlier prompt; give every prompt one of its own, or none.`;
+      faults.push({ span: prompt.span, message });
     } else {
-      ids.add(found.id);
-      prompts.push(found);
+      if (prompt.id !== undefined) ids.add(prompt.id);
+      found.push(prompt);
     }
   }
   if (faults.length > 0) refuseFaults(file, faults);
-  return prompts;
+  return found.map((prompt, index) => ({
+    ...prompt,
+    id: prompt.id ?? freeNumber(index + 1, found.length, ids),
+  }));
+}
+
+/** A prompt with the id that its row gives it, if it does. */
+type NamedPrompt = Omit<Prompt, "id"> & { id: string | number | undefined };
+
+/** The number of a row, unless it is another's id: then one past the last row that is nobody's. */
+function freeNumber(row: number, rows: number, ids: ReadonlySet<string | number>): number {
+  let number = row;
+  while (ids.has(number)) number += rows;
+  return number;
 }
 
 const wanted = '`{"prompt": "…"}`, `{"prompt": [turns]}`, or a conversation such as `{"messages": [turns]}`';
 
-function promptOfRow(row: JsonNode, number: number): Prompt | PromptFault {
+function promptOfRow(row: JsonNode): NamedPrompt | PromptFault {
   const span = { start: row.start, end: row.end };
   if (row.type !== "object") return { span, message: `This is no prompt; a line is ${wanted}.` };
-  const id = idOf(row, number);
-  if (id === undefined) return { span, message: "An `id` is a string or a number." };
-  const content = contentOf(row);
-  return typeof content === "object" && "message" in content ? content : { id, content, span };
-}
-
-function idOf(row: JsonObject, number: number): string | number | undefined {
   const id = property(row, "id")?.value;
-  if (id === undefined || id.type === "null") return number;
-  return id.type === "string" || id.type === "number" ? id.value : undefined;
+  if (id !== undefined && id.type !== "null" && id.type !== "string" && id.type !== "number") {
+    return { span, message: "An `id` is a string or a number." };
+  }
+  const content = contentOf(row);
+  return typeof content === "object" && "message" in content
+    ? content
+    : { id: id === undefined || id.type === "null" ? undefined : id.value, content, span };
 }
 
 function contentOf(row: JsonObject): string | PromptTurns | PromptFault {
@@ -136,12 +149,17 @@ function contentOf(row: JsonObject): string | PromptTurns | PromptFault {
     const findings = new RowFindings();
     const turns = readTurns(prompt, messagesShape, findings).flatMap(({ turn }) => turn ?? []);
     if (turns.length < prompt.items.length) return firstOf(findings.list, span);
-    return toAnswer({ turns }, span);
+    return toAnswer({ turns, ...toolsOf(row) }, span);
   }
   if (prompt !== undefined) return { span: prompt, message: "A `prompt` is a text, or a list of turns." };
   const format = rowFormat(row);
   if (format !== "messages" && format !== "sharegpt" && format !== "alpaca") {
     return { span, message: `There is no prompt here; a line is ${wanted}.` };
+  }
+  if (format === "alpaca") {
+    const findings = new RowFindings();
+    const turns = alpacaPrompt(row, findings);
+    return turns === undefined ? firstOf(findings.list, span) : toAnswer({ turns }, span);
   }
   const { example, findings, unsupported } = readExample(row, format);
   if (unsupported !== undefined) return { span, message: `It has ${unsupported}, which cannot be answered.` };

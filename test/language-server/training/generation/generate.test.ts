@@ -117,6 +117,16 @@ describe.skipIf(!existsSync(engine))("a run", () => {
     expect(stderr).toContain("sft-1, step 60: prompts are put by its chat template.");
   });
 
+  test("gives conversations back as they were, with the calls in them", async () => {
+    const prompt = [
+      { role: "user", content: "天氣？" },
+      { role: "assistant", content: "", tool_calls: [{ type: "function", function: { name: "look" } }] },
+      { role: "tool", content: "晴" },
+    ];
+    const [answer] = await answers("sft-1", prompts({ prompt }), "--max-new-tokens", "1");
+    expect(answer?.prompt).toEqual(prompt);
+  });
+
   test("cuts an answer where it is told to, and says so", async () => {
     const file = prompts({ prompt: "貓？" });
     const [cut] = await answers("sft-1", file, "--max-new-tokens", "5");

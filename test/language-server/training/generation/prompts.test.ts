@@ -43,6 +43,43 @@ describe("prompts in rows", () => {
     ]);
   });
 
+  test("alpaca's without an output are prompts, too", () => {
+    const text = rows({ instruction: "a", input: "b" }, { instruction: "c", system: "short", output: "" });
+    expect(read(text)).toEqual([
+      [1, ["user: a\nb"]],
+      [2, ["system: short", "user: c"]],
+    ]);
+    expect(() => parse(rows({ instruction: "a", output: 7 }, { instruction: 8 }))).toThrow(
+      /^prompts\.jsonl:2:/,
+    );
+  });
+
+  test("those without an id keep out of the way of those with one", () => {
+    const text = rows({ id: 2, prompt: "a" }, { prompt: "b" }, { prompt: "c" }, { id: 6, prompt: "d" });
+    expect(read(text).map(([id]) => id)).toEqual([2, 10, 3, 6]);
+  });
+
+  test("tools and calls to them go along", () => {
+    const tools = [{ type: "function", function: { name: "f" } }];
+    const calls = [{ type: "function", function: { name: "f", arguments: {} } }];
+    const turns = [user("a"), { role: "assistant", tool_calls: calls }, { role: "tool", content: "b" }];
+    const { prompts } = parse(rows({ prompt: turns, tools }, { messages: turns, tools }));
+    for (const { content } of prompts) {
+      if (typeof content === "string") throw new Error(content);
+      expect(content.tools).toEqual(tools);
+      expect(content.turns[1]?.toolCalls).toEqual(calls);
+    }
+  });
+
+  test("an array that is cut off may lack some, and is refused", () => {
+    expect(() => parse('[{"prompt": "a"},\n{"prompt": "b"}', "prompts.json")).toThrow(
+      "prompts.json:2:15: The file ends here; `]` is missing.",
+    );
+    expect(() => parse('[{"prompt": "a"}]\n{"prompt": "b"}', "prompts.json")).toThrow(
+      "prompts.json:2:1: The array is closed; nothing may follow it.",
+    );
+  });
+
   test("an array of them, whatever the file is called", () => {
     expect(read(JSON.stringify([{ prompt: "a" }, { prompt: "b" }]), "standard input")).toEqual([
       [1, "a"],
@@ -51,11 +88,11 @@ describe("prompts in rows", () => {
   });
 
   test("each line that holds none is told with its place", () => {
-    const text = `${rows({ prompt: "a" }, { text: "b" })}{"prompt": \n${rows(
+    const text = `${rows({ id: "q", prompt: "a" }, { text: "b" })}{"prompt": \n${rows(
       { prompt: 7 },
       { messages: [assistant("b")] },
       { messages: [{ role: "usr", content: "c" }] },
-      { id: 1, prompt: "again" },
+      { id: "q", prompt: "again" },
       { id: [], prompt: "d" },
     )}"e"\n`;
     let message = "";
@@ -70,7 +107,7 @@ describe("prompts in rows", () => {
       "prompts.jsonl:4:11: A `prompt` is a text, or a list of turns.",
       "prompts.jsonl:5:1: This conversation has no turn that could be answered.",
       expect.stringMatching(/^prompts\.jsonl:6:\d+: `usr` is not a role; did you mean `user`\?/),
-      expect.stringMatching(/^prompts\.jsonl:7:1: The id 1 is that of an earlier prompt/),
+      expect.stringMatching(/^prompts\.jsonl:7:1: The id "q" is that of an earlier prompt/),
       "prompts.jsonl:8:1: An `id` is a string or a number.",
       expect.stringMatching(/^prompts\.jsonl:9:1: This is no prompt/),
     ]);
