@@ -30,7 +30,9 @@ export class AnswerPages implements TextDocumentContentProvider, Disposable {
       this.#changed,
       workspace.registerTextDocumentContentProvider(scheme, this),
       workspace.onDidCloseTextDocument(({ uri }) => {
-        if (uri.scheme === scheme) this.#pages.delete(uri.toString());
+        // A page that is given another language mode is said to be closed, too.
+        const isOpen = workspace.textDocuments.some((document) => document.uri.toString() === uri.toString());
+        if (uri.scheme === scheme && !isOpen) this.#pages.delete(uri.toString());
       }),
     ];
   }

@@ -30,8 +30,12 @@ export class Generation implements Disposable {
     server.onNotification(generatedNotification, ({ job, events }) => {
       const known = this.#jobs.get(job);
       if (known === undefined) return;
-      known.page ??= this.#pages.open(known.name);
-      void known.page.then((page) => page.add(events));
+      if (known.page === undefined) {
+        known.page = this.#pages.open(known.name);
+        // Told where the job ends; until then nobody waits for it.
+        known.page.catch(() => undefined);
+      }
+      void known.page.then((page) => page.add(events)).catch(() => undefined);
     });
   }
 
