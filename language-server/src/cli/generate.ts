@@ -25,7 +25,7 @@ export function registerGenerate(program: Command): void {
     .description("Answer prompts with a run's newest checkpoint, a model or an adapter.")
     .argument(
       "<model>",
-      "a run directory, a run's name below this folder, a Hugging Face model directory, or a PEFT adapter directory",
+      "a run directory, a run's name below this folder, a checkpoint of a run, a Hugging Face model directory, or a PEFT adapter directory",
     )
     .requiredOption(
       "--prompts <file>",
