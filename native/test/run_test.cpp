@@ -140,6 +140,45 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(outcome.evaluation_loss);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "Stopped while it writes its model, a run has a checkpoint, and resuming writes it") {
+  RunControl control;
+  control.stop = [&] { return fs::exists(run / "checkpoints/step-12"); };
+  control.log = [](const std::string&) {};
+  const RunOutcome stopped = run_training(parse_plan(plan, "plan.json"), control);
+  CHECK(stopped.stopped);
+  CHECK(stopped.output.empty());
+  CHECK(!fs::exists(run / "model"));
+  CHECK(read_events(run).back()["state"] == "stopped");
+  CHECK(!carry_out(plan, true).stopped);
+  CHECK(fs::exists(run / "model/model.safetensors"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "The grown base that checkpoints name is there before them, and is written once") {
+  const json origin = elsewhere("origin");
+  carry_out(origin);
+  plan["model"] = {{"path", (directory / "origin/model").string()},
+                   {"vocabulary", {{"size", 36}, {"initialization", "mean"}, {"map", nullptr}, {"seed", 5}}}};
+  plan["adapter"] = {{"r", 4},
+                     {"alpha", 8},
+                     {"dropout", 0.0},
+                     {"use_rslora", false},
+                     {"target_modules", {"q_proj"}},
+                     {"modules_to_save", json::array()}};
+  CHECK(carry_out(plan, false, 3).stopped);
+  const json config = json::parse(file_text(run / "checkpoints/step-3/adapter_config.json"));
+  const fs::path base = config["base_model_name_or_path"].get<std::string>();
+  CHECK(base == run / "base");
+  const std::string written = file_text(base / "model.safetensors");
+  REQUIRE(!written.empty());
+  const auto time = fs::last_write_time(base / "model.safetensors");
+  CHECK(carry_out(plan, true, 6).stopped);
+  CHECK(fs::last_write_time(base / "model.safetensors") == time);
+  fs::resize_file(base / "model.safetensors", written.size() - 1);
+  CHECK(!carry_out(plan, true).stopped);
+  CHECK(file_text(base / "model.safetensors") == written);
+}
+
 TEST_CASE_FIXTURE(Fixture, "Stopped while it still reads, a run ends cleanly and may begin anew") {
   RunControl control;
   control.stop = [] { return true; };

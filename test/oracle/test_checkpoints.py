@@ -131,6 +131,9 @@ def test_other_quantisations_are_refused_by_name(tmp_path):
     )
     assert "bytes of codes, shape [112, 65] needs" in refused_with(state_with(shape=[112, 65]))
     assert "shape: is not the shape of a weight" in refused_with(state_with(shape=[2**62, 2**62]))
+    assert f"{state}': 70000 bytes are too many for what it should hold" in refused_with(
+        {state: numpy.full(70000, ord(" "), dtype=numpy.uint8)}
+    )
     assert "nested_offset: expected a number" in refused_with(state_with(nested_offset="1"))
     assert f"{where}.quant_map' is not bitsandbytes' table of codes" in refused_with(
         {f"{name}.quant_map": good[f"{name}.quant_map"][::-1].copy()}

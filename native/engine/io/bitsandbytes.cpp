@@ -16,6 +16,9 @@ namespace {
 constexpr const char* nf4_state = ".quant_state.bitsandbytes__nf4";
 constexpr const char* fp4_state = ".quant_state.bitsandbytes__fp4";
 
+/// Bytes of what bitsandbytes says of a weight, which are some hundred.
+constexpr std::uint64_t largest_state = 64 << 10;
+
 std::string where(const StoredTensor& tensor) {
   return fmt::format("{}: tensor '{}'", tensor.file->path().string(), tensor.info->name);
 }
@@ -110,6 +113,10 @@ std::optional<BitsandbytesWeight> find_bitsandbytes_weight(const WeightFiles& fi
   if (packed == nullptr) return std::nullopt;
 
   const std::string source = where(*packed);
+  if (packed->info->bytes > largest_state) {
+    throw FileError(fmt::format("{}: {} bytes are too many for what it should hold, at most {}", source,
+                                packed->info->bytes, largest_state));
+  }
   nlohmann::json json;
   try {
     const auto text = packed->file->read(*packed->info);

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -20,6 +21,9 @@ namespace {
 bool is_redundant(const std::string& name, const LlamaConfig& config) {
   return name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
 }
+
+/// Bytes that are copied between two interruption points.
+constexpr std::uint64_t copied_piece = 16 << 20;
 
 constexpr const char* embedding_name = "model.embed_tokens.weight";
 
@@ -165,7 +169,8 @@ void HfModel::load_into(Llama& model, const InterruptionPoint& interruption) con
 }
 
 void HfModel::write(const std::filesystem::path& directory,
-                    std::span<const std::filesystem::path> tokenizer_files, Backend& backend) const {
+                    std::span<const std::filesystem::path> tokenizer_files, Backend& backend,
+                    const InterruptionPoint& interruption) const {
   HfContents contents;
   contents.config = read_json(state_->directory / "config.json");
   contents.config["vocab_size"] = state_->config.vocab_size;
@@ -181,9 +186,12 @@ void HfModel::write(const std::filesystem::path& directory,
     const std::string& name = contents.tensors[i].name;
     const StoredTensor& tensor = state_->stored(name);
     const std::uint64_t old = tensor.info->bytes;
-    tensor.file->read(*tensor.info, 0, bytes.first(old));
+    for (std::uint64_t at = 0; at < old; at += copied_piece) {
+      pass(interruption);
+      tensor.file->read(*tensor.info, at, bytes.subspan(at, std::min(copied_piece, old - at)));
+    }
     if (old == bytes.size()) return;
-    const std::vector<float> values = state_->read(name, backend);
+    const std::vector<float> values = state_->read(name, backend, interruption);
     const auto rows = std::span(values).subspan(old / size_of(tensor.info->dtype));
     (void)narrow(rows, tensor.info->dtype, bytes.subspan(old));
   };

@@ -43,9 +43,9 @@ class HfModel {
   std::vector<float> read(const std::string& name, Backend& backend) const;
 
   /// Writes this model as the HF directory `directory`, aside first: every tensor as it is stored, quantised
-  /// or not, and the embedding and head with their new rows. @throws FileError
+  /// or not, and the embedding and head with their new rows. @throws FileError; what `interruption` throws
   void write(const std::filesystem::path& directory, std::span<const std::filesystem::path> tokenizer_files,
-             Backend& backend) const;
+             Backend& backend, const InterruptionPoint& interruption = {}) const;
 
  private:
   struct State;

@@ -109,7 +109,8 @@ nlohmann::json continued_config(const std::filesystem::path& origin, const Llama
 }
 
 void write_hf_model(const std::filesystem::path& directory, Llama& model, const std::filesystem::path& origin,
-                    std::span<const std::filesystem::path> tokenizer_files) {
+                    std::span<const std::filesystem::path> tokenizer_files,
+                    const InterruptionPoint& interruption) {
   HfContents contents;
   contents.config =
       origin.empty() ? hf_config_json(model.config()) : continued_config(origin, model.config(), DType::f32);
@@ -124,6 +125,7 @@ void write_hf_model(const std::filesystem::path& directory, Llama& model, const 
         {parameter.name, DType::f32, {shape.begin(), shape.begin() + parameter.value.rank}});
   }
   contents.fetch = [&](std::size_t i, std::span<std::byte> bytes) {
+    pass(interruption);
     const std::vector<float> values = read_parameter(*written[i], model.backend());
     std::memcpy(bytes.data(), values.data(), bytes.size());
   };

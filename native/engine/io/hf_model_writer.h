@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/io/interruption.h"
 #include "engine/io/safetensors.h"
 #include "engine/model/llama.h"
 
@@ -32,9 +33,10 @@ void write_hf_model(const std::filesystem::path& directory, const HfContents& co
                     std::uint64_t shard_bytes = largest_shard);
 
 /// Writes the base weights of `model`, as float32. `origin`: the HF directory that the weights came from,
-/// whose settings are kept; empty: there is none. @throws FileError
+/// whose settings are kept; empty: there is none. @throws FileError; what `interruption` throws
 void write_hf_model(const std::filesystem::path& directory, Llama& model, const std::filesystem::path& origin,
-                    std::span<const std::filesystem::path> tokenizer_files);
+                    std::span<const std::filesystem::path> tokenizer_files,
+                    const InterruptionPoint& interruption = {});
 
 /// config.json of `origin` for weights of type `dtype`, unquantised, and as many tokens as `config` has.
 /// @throws FileError

@@ -25,6 +25,15 @@ using Clock = std::chrono::steady_clock;
 /// A stop was asked for before anything was trained.
 struct Interrupted {};
 
+/// Whether the model of that configuration stands at `directory`, as far as headers tell.
+bool is_whole(const std::filesystem::path& directory, const LlamaConfig& config) {
+  try {
+    return HfModel(directory).config().vocab_size == config.vocab_size;
+  } catch (const FileError&) {
+    return false;
+  }
+}
+
 /// One run from its model to its last event; the directory is locked and the events are open.
 class Run {
  public:
@@ -48,8 +57,11 @@ class Run {
   bool evaluation_is_due() const;
   void evaluate();
   void save_checkpoint();
-  void write_output();
+  void write_base(const InterruptionPoint& interruption);
+  /// False: a stop came in between, and nothing was written.
+  bool write_output();
   RunOutcome finish(bool stopped);
+  void check_stop() const;
   void warn(const std::string& message);
 
   const Plan& plan_;
@@ -89,13 +101,12 @@ RunOutcome Run::carry_out() {
   announce();
   train();
   // A stop may also come during the evaluation after the last step, which resuming then does.
-  return finish(state_.step < plan_.schedule.steps || evaluation_is_due());
+  const bool is_done = state_.step == plan_.schedule.steps && !evaluation_is_due();
+  return finish(!is_done || !write_output());
 }
 
 void Run::prepare() {
-  const auto interruption = [this] {
-    if (control_.stop()) throw Interrupted();
-  };
+  const auto interruption = [this] { check_stop(); };
   report_.log("reading the model and the data");
   if (control_.resume) verify_inputs(plan_, interruption);
   device_ = choose_backend(plan_.device, plan_.threads);
@@ -107,6 +118,11 @@ void Run::prepare() {
   tensors_.optimizer = trainer_->optimizer().state();
   state_.plan = plan_.json;
   if (control_.resume) resume(interruption);
+  write_base(interruption);
+}
+
+void Run::check_stop() const {
+  if (control_.stop()) throw Interrupted();
 }
 
 void Run::resume(const InterruptionPoint& interruption) {
@@ -222,22 +238,35 @@ void Run::save_checkpoint() {
     warn(fmt::format("An old checkpoint could not be deleted: {}", failure));
 }
 
-void Run::write_output() {
-  if (plan_.adapter && plan_.vocabulary)
-    source_->weights->write(adapter_base(plan_), plan_.tokenizer_files, *device_.backend);
-  output_ = plan_.output / (plan_.adapter ? "adapter" : "model");
-  write_aside(output_, [&](const std::filesystem::path& aside) {
-    if (plan_.adapter) {
-      write_adapter(aside, *model_, *plan_.adapter, adapter_base(plan_).string());
-      copy_files(plan_.tokenizer_files, aside);
-    } else {
-      write_hf_model(aside, *model_, plan_.model_path, plan_.tokenizer_files);
-    }
-  });
+/// Before the first checkpoint, which names it.
+void Run::write_base(const InterruptionPoint& interruption) {
+  if (!plan_.adapter || !plan_.vocabulary) return;
+  const auto base = adapter_base(plan_);
+  if (state_.step > 0 && is_whole(base, source_->config)) return;
+  report_.log("writing the grown base");
+  source_->weights->write(base, plan_.tokenizer_files, *device_.backend, interruption);
+}
+
+bool Run::write_output() {
+  const auto output = plan_.output / (plan_.adapter ? "adapter" : "model");
+  const auto interruption = [this] { check_stop(); };
+  try {
+    write_aside(output, [&](const std::filesystem::path& aside) {
+      if (plan_.adapter) {
+        write_adapter(aside, *model_, *plan_.adapter, adapter_base(plan_).string());
+        copy_files(plan_.tokenizer_files, aside);
+      } else {
+        write_hf_model(aside, *model_, plan_.model_path, plan_.tokenizer_files, interruption);
+      }
+    });
+  } catch (const Interrupted&) {
+    return false;
+  }
+  output_ = output;
+  return true;
 }
 
 RunOutcome Run::finish(bool stopped) {
-  if (!stopped) write_output();
   const RunOutcome outcome{stopped, state_.step, state_.loss, state_.evaluation_loss, output_};
   report_.finished(outcome);
   return outcome;
