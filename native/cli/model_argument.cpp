@@ -17,7 +17,11 @@ struct Stopped {};
 
 Llama make(const HfModel& weights, const ModelArgument& argument, Backend& backend) {
   ModelOptions options = weights.options_to_run();
-  if (!argument.adapter.empty()) options.adapter = read_adapter_config(argument.adapter);
+  if (!argument.adapter.empty()) {
+    options.adapter = read_adapter_config(argument.adapter);
+    // They take the place of the model's own, exactly.
+    if (has_wide_base_layers(argument.adapter)) options.frozen_dtype = DType::f32;
+  }
   try {
     return make_model_to_run(weights.config(), options, backend);
   } catch (const std::invalid_argument& error) {

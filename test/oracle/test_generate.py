@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import ENGINE, run_engine, write_plan, write_shard
 from models import random_llama
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 
@@ -157,6 +158,30 @@ def test_scores_are_log_softmax_of_transformers_logits(model, tmp_path):
         assert answers[i]["is_greedy"] == (rows.argmax(-1).tolist() == continuation)
         assert answers[i]["truncated"] == 0
     assert answers[len(contexts) - 1]["is_greedy"]
+
+
+def test_base_weights_that_an_adapter_brings_are_not_rounded_with_the_models_own(tmp_path):
+    random_llama(tmp_path / "base", tied=False, kv_heads=2, seed=17).bfloat16().save_pretrained(tmp_path / "base")
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
+    # As in a vocabulary whose rows were trained before the adapter was: PEFT saves them beside it.
+    with torch.no_grad():
+        base.get_input_embeddings().weight += torch.rand_like(base.get_input_embeddings().weight) / 3
+    torch.manual_seed(19)
+    settings = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["q_proj", "embed_tokens"])
+    reference = get_peft_model(base, settings).eval()
+    reference.save_pretrained(tmp_path / "adapter")
+    prompts = prompts_of(base.config.vocab_size, 21, [30, 40])
+    file = write_lines(
+        tmp_path / "requests.jsonl",
+        [{"id": i, "input_ids": ids[:9], "continuation_ids": ids[9:]} for i, ids in enumerate(prompts)],
+    )
+    named = ["--model", str(tmp_path / "base"), "--adapter", str(tmp_path / "adapter")]
+    answers = lines(run_engine("score", *named, "--requests", file))
+    for i, ids in enumerate(prompts):
+        with torch.no_grad():
+            rows = torch.log_softmax(reference(input_ids=torch.tensor([ids])).logits[0, 8:-1], -1)
+        expected = rows[torch.arange(len(ids) - 9), torch.tensor(ids[9:])]
+        numpy.testing.assert_allclose(answers[i]["token_log_likelihoods"], expected.numpy(), atol=2e-5)
 
 
 def test_drawn_tokens_follow_transformers_truncated_distribution(tmp_path):

@@ -12,13 +12,15 @@
 namespace ziptie {
 namespace {
 
+constexpr const char* base_layer_suffix = ".base_layer.weight";
+
 /// The base weight below an adapted embedding or head, which PEFT saves beside the adapter.
 std::vector<AdapterTensor> base_layers(const Parameter& parameter, const LlamaConfig& config) {
   if (!parameter.in_base() || parameter.group != ParameterGroup::embedding) return {};
   const std::string module = parameter.name.substr(0, parameter.name.rfind('.'));
-  std::vector<AdapterTensor> tensors{{adapter_prefix + module + ".base_layer.weight"}};
+  std::vector<AdapterTensor> tensors{{adapter_prefix + module + base_layer_suffix}};
   if (config.tie_word_embeddings)
-    tensors.push_back({adapter_prefix + std::string(head_module) + ".base_layer.weight"});
+    tensors.push_back({adapter_prefix + std::string(head_module) + base_layer_suffix});
   return tensors;
 }
 
@@ -39,6 +41,13 @@ std::vector<NamedTensor> adapter_tensors(Llama& model) {
       tensors.push_back(std::move(tensor));
   }
   return tensors;
+}
+
+bool has_wide_base_layers(const std::filesystem::path& directory) {
+  const SafetensorsFile file(directory / adapter_weights_file);
+  return std::ranges::any_of(file.tensors(), [](const auto& entry) {
+    return entry.first.ends_with(base_layer_suffix) && entry.second.dtype != DType::bf16;
+  });
 }
 
 AdapterFile::AdapterFile(const std::filesystem::path& directory, Llama& model)

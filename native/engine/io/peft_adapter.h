@@ -37,6 +37,10 @@ class AdapterFile {
   std::vector<Held> held_;
 };
 
+/// Whether an adapter's directory brings base weights, below an adapted embedding or head, that bfloat16
+/// would round. @throws FileError
+bool has_wide_base_layers(const std::filesystem::path& directory);
+
 /// What is trained of `model`, as PEFT lays it out: a tied adapter at both ends, one after the other, that of
 /// an embedding turned over.
 std::vector<NamedTensor> adapter_tensors(Llama& model);
