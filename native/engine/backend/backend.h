@@ -5,9 +5,13 @@
 //
 // Ops are enqueued in order on the backend's one stream; only `copy_to_host`, `sum` and `squared_norm` wait
 // for results. What `copy_to_device` reads may be reused once it returns, and releasing a buffer takes effect
-// after the ops enqueued before. The tensors of one op share one floating-point type (f32, or f64 where a
-// backend is tested against itself) but where it says otherwise, which is also the type the op computes in.
-// Every op gives the same bits for the same input, whatever the number of threads.
+// after the ops enqueued before.
+//
+// What is trained, its gradients and moments, statistics (`log_sum`, `losses`) and tables are f32.
+// Activations and their gradients share one floating-point type, the one that an op computes in: f32, or a
+// narrower one that a backend prefers; it accumulates in f32 at least. (Where a backend is tested against
+// itself, all are f64.) Every op gives the same bits for the same input: sums have one fixed order for each
+// backend and device.
 
 #include <array>
 #include <cstddef>
@@ -98,7 +102,7 @@ struct Nf4 {
 /// y = x weightᵀ + bias + adapters. Projections of one input (q, k, v; gate, up) are one weight, laid end to
 /// end.
 struct Linear {
-  Tensor weight = {};  ///< [out, in], of the op's type or, where frozen, bf16; `data` is null when quantised
+  Tensor weight = {};  ///< [out, in], f32 or, where frozen, bf16; `data` is null when quantised
   std::span<const Nf4> quantized =
       {};  ///< covers the rows of `weight` in order; empty when it is not quantised
   std::optional<Tensor> gradient = {};  ///< [out, in]; backward adds to it; absent when frozen
@@ -113,7 +117,7 @@ struct Linear {
 /// are PEFT's transposed, which is how a tied head reads them: there `lora_a` is the head's B, `lora_b` its
 /// A.
 struct Embedding {
-  Tensor table = {};                    ///< [vocab, hidden], of the op's type or, where frozen, bf16
+  Tensor table = {};                    ///< [vocab, hidden], f32 or, where frozen, bf16
   std::optional<Tensor> gradient = {};  ///< same shape; backward adds to it; absent when frozen
   Tensor lora_a = {}, lora_b = {};      ///< [vocab, r], [r, hidden]; absent without an adapter
   Tensor gradient_lora_a = {}, gradient_lora_b = {};
@@ -152,6 +156,8 @@ class Backend {
   virtual ~Backend() = default;
   /// What computes, for people: `cpu: 2 threads, AVX2`.
   virtual std::string description() const = 0;
+  /// Bytes that buffers on the device can take in all; more may be promised than there is.
+  virtual std::uint64_t memory() const = 0;
 
   /// Zero-filled. @throws std::bad_alloc
   virtual Buffer allocate(std::size_t bytes, Placement placement) = 0;
@@ -189,7 +195,7 @@ class Backend {
 
   /// out[t] = the embedding of ids[t]. `ids` u32 [tokens], `out` [tokens, hidden].
   virtual void embedding_forward(const Embedding& embedding, const Tensor& ids, const Tensor& out) = 0;
-  /// Adds to the gradients in `embedding`, in the order of t.
+  /// Adds to the gradients in `embedding`; tokens that share a row in one fixed order.
   virtual void embedding_backward(const Embedding& embedding, const Tensor& ids,
                                   const Tensor& gradient_out) = 0;
   /// out[i] = x[rows[i]]. `rows` u32, ascending.

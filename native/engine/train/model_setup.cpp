@@ -1,7 +1,6 @@
 #include "engine/train/model_setup.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include "engine/io/hf_config.h"
 #include "engine/model/modules.h"
@@ -38,19 +37,19 @@ double bytes_of_weights(const LlamaConfig& config, const ModelOptions& options, 
 
 /// Linux hands out more memory than there is and kills whoever uses it, which no checkpoint survives; so ask
 /// first.
-void check_memory(double needed, const char* what, const char* remedy) {
-  const double present =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+void check_memory(double needed, const Backend& backend, const char* what, const char* remedy) {
+  const auto present = static_cast<double>(backend.memory());
   if (needed <= present) return;
   constexpr double gibibyte = 1 << 30;
-  throw RunError(fmt::format("The weights{} of this model take {:.1f} GiB, this machine has {:.1f}; {}.",
-                             what, needed / gibibyte, present / gibibyte, remedy));
+  throw RunError(
+      fmt::format("The weights{} of this model take {:.1f} GiB, this machine has {:.1f} for it; {}.", what,
+                  needed / gibibyte, present / gibibyte, remedy));
 }
 
-void check_memory_to_train(const Plan& plan, const LlamaConfig& config) {
+void check_memory_to_train(const Plan& plan, const LlamaConfig& config, const Backend& backend) {
   // float32 weight and gradient, two moments.
   const double trained = 4 + 4 + (plan.optimizer.name == OptimizerName::adamw_torch ? 8 : 2);
-  check_memory(bytes_of_weights(config, options_of(plan), trained),
+  check_memory(bytes_of_weights(config, options_of(plan), trained), backend,
                plan.adapter ? "" : ", gradients and optimizer state",
                !plan.adapter        ? "train an adapter (LoRA) or a smaller model"
                : !plan.quantization ? "quantise it (load_in_4bit) or choose a smaller model"
@@ -78,7 +77,7 @@ ModelSource open_model(const Plan& plan) {
 
 std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, Backend& backend,
                                   const InterruptionPoint& interruption) {
-  check_memory_to_train(plan, source.config);
+  check_memory_to_train(plan, source.config, backend);
   std::unique_ptr<Llama> model;
   try {
     model = std::make_unique<Llama>(source.config, options_of(plan), backend);
@@ -97,7 +96,7 @@ std::unique_ptr<Llama> make_model(const Plan& plan, const ModelSource& source, B
 }
 
 Llama make_model_to_run(const LlamaConfig& config, const ModelOptions& options, Backend& backend) {
-  check_memory(bytes_of_weights(config, options, 0), "", "choose a smaller model");
+  check_memory(bytes_of_weights(config, options, 0), backend, "", "choose a smaller model");
   return Llama(config, options, backend);
 }
 

@@ -11,6 +11,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/backend/cpu/kernels.h"
+#include "engine/backend/cpu/memory.h"
 #include "engine/backend/cpu/nf4.h"
 
 namespace ziptie {
@@ -25,6 +26,8 @@ decltype(auto) dispatch(const Tensor& tensor, const Op& op) {
   return op.template operator()<float>();
 }
 
+/// Every tensor of an op that may be narrower elsewhere has the op's type, f32 or f64. Sums have one order
+/// whatever the number of threads.
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(int threads) : threads_(threads), workspace_(threads_.count()) {}
@@ -33,6 +36,8 @@ class CpuBackend final : public Backend {
     return "cpu: " + std::to_string(threads_.count()) + (threads_.count() == 1 ? " thread, " : " threads, ") +
            (__builtin_cpu_supports("avx512f") ? "AVX-512" : "AVX2");
   }
+
+  std::uint64_t memory() const override { return cpu::usable_memory(); }
 
   // The device's memory is the host's.
   Buffer allocate(std::size_t bytes, Placement) override {
