@@ -154,7 +154,9 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(fs::exists(run / "model/model.safetensors"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "The grown base that checkpoints name is there before them, and is written once") {
+TEST_CASE_FIXTURE(Fixture,
+                  "The grown base that checkpoints name is there before them, and is written once; the "
+                  "tokenizer is beside each") {
   const json origin = elsewhere("origin");
   carry_out(origin);
   plan["model"] = {{"path", (directory / "origin/model").string()},
@@ -165,8 +167,12 @@ TEST_CASE_FIXTURE(Fixture, "The grown base that checkpoints name is there before
                      {"use_rslora", false},
                      {"target_modules", {"q_proj"}},
                      {"modules_to_save", json::array()}};
+  const std::string tokenizer = (directory / "tokenizer.json").string();
+  std::ofstream(tokenizer) << "{}";
+  plan["tokenizer_files"] = {tokenizer};
   CHECK(carry_out(plan, false, 3).stopped);
   const json config = json::parse(file_text(run / "checkpoints/step-3/adapter_config.json"));
+  CHECK(file_text(run / "checkpoints/step-3/tokenizer.json") == "{}");
   const fs::path base = config["base_model_name_or_path"].get<std::string>();
   CHECK(base == run / "base");
   const std::string written = file_text(base / "model.safetensors");

@@ -115,6 +115,10 @@ void Run::prepare() {
   model_ = make_model(plan_, *source_, *device_.backend, interruption);
   trainer_.emplace(plan_, *model_, *data_);
   tensors_ = checkpoint_weights(plan_, *model_);
+  // A checkpoint of an adapter is asked and merged with the tokenizer it was trained with.
+  if (plan_.adapter)
+    for (const auto& file : plan_.tokenizer_files)
+      tensors_.companions.emplace(file.filename().string(), read_file(file));
   tensors_.optimizer = trainer_->optimizer().state();
   state_.plan = plan_.json;
   if (control_.resume) resume(interruption);
