@@ -14,9 +14,9 @@ std::uint64_t tensor_key(std::uint64_t seed, std::string_view name);
 
 /// N(0, standard_deviation²).
 std::vector<float> normal_numbers(std::uint64_t key, std::int64_t count, double standard_deviation,
-                                   const InterruptionPoint& interruption = {});
+                                  const InterruptionPoint& interruption = {});
 /// Uniform in (−bound, bound).
 std::vector<float> uniform_numbers(std::uint64_t key, std::int64_t count, double bound,
-                                    const InterruptionPoint& interruption = {});
+                                   const InterruptionPoint& interruption = {});
 
 }  // namespace ziptie

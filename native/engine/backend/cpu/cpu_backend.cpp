@@ -55,10 +55,13 @@ class CpuBackend final : public Backend {
       if (memory) std::free(static_cast<void**>(memory)[-1]);
     });
   }
+  // No bytes may come from nowhere, which memcpy does not allow.
   void copy_to_device(void* to, const void* from, std::size_t bytes) override {
-    std::memcpy(to, from, bytes);
+    if (bytes > 0) std::memcpy(to, from, bytes);
   }
-  void copy_to_host(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void copy_to_host(void* to, const void* from, std::size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
 
   double squared_norm(const Tensor& x) override {
     return dispatch(x, [&]<class T>() { return cpu::sum<T>(context(), x, true); });
