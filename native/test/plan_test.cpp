@@ -56,6 +56,24 @@ TEST_CASE("A complete plan is read") {
 }
 
 TEST_CASE("A base may be given more tokens than it has") {
+TEST_CASE("A plan says how many rows its shards lack, by reason; a data set may have lost all of them") {
+  json value = complete_plan();
+  const json dropped = {
+      {"too_long", 1}, {"unsupervised", 2}, {"broken", 3}, {"template", 4}, {"tokenizer", 5}};
+  value["data"].push_back({{"shards", json::array()}, {"weight", 0.5}, {"dropped", dropped}});
+  value["evaluation"]["dropped"]["template"] = 6;
+  const Plan plan = parse_plan(value, "plan.json");
+  CHECK(plan.data[0].dropped.too_long == 0);
+  CHECK(plan.data[1].shards.empty());
+  CHECK(plan.data[1].dropped.used == 0);
+  CHECK(plan.data[1].dropped.too_long == 1);
+  CHECK(plan.data[1].dropped.unsupervised == 2);
+  CHECK(plan.data[1].dropped.broken == 3);
+  CHECK(plan.data[1].dropped.template_refused == 4);
+  CHECK(plan.data[1].dropped.tokenizer_refused == 5);
+  CHECK(plan.evaluation->dropped.template_refused == 6);
+}
+
   json value = growing_plan();
   Plan plan = parse_plan(value, "plan.json");
   CHECK(plan.model_path == "/model");
@@ -144,6 +162,15 @@ TEST_CASE("Unknown keys, wrong types and impossible values are refused with the 
        "data[0].shards: 'relative' is not an absolute path"},
       {[](json& p) { p["data"][0]["shards"] = {1}; }, "data[0].shards[0]: expected a string, found 1"},
       {[](json& p) { p["data"][0]["weight"] = 0; }, "data[0].weight: expected more than 0, found 0"},
+      {[](json& p) { p["data"][0]["shards"] = json::array(); }, "data: no data set has shards"},
+      {[](json& p) { p["evaluation"]["shards"] = json::array(); },
+       "evaluation.shards: name at least one file"},
+      {[](json& p) { p["data"][0]["dropped"]["too-long"] = 1; },
+       "data[0].dropped.too-long: there is no such key"},
+      {[](json& p) { p["data"][0]["dropped"]["broken"] = -1; },
+       "data[0].dropped.broken: expected at least 0, found -1"},
+      {[](json& p) { p["evaluation"]["dropped"]["tokenizer"] = 1LL << 50; },
+       "evaluation.dropped.tokenizer: expected at most 281474976710656, found 1125899906842624"},
       {[](json& p) { p["output"] = "runs"; }, "output: 'runs' is not an absolute path"},
       {[](json& p) { p["quantization"] = "nf4"; }, "quantization: expected an object, found \"nf4\""},
       {[](json& p) { p["quantization"]["type"] = "fp4"; },
@@ -251,12 +278,19 @@ TEST_CASE("Plans differ in what is learned, not in how it is watched") {
   now["optimizer"]["learning_rate"] = 0.5;
   now["seed"] = 3;
   CHECK(plan_differences(before, now) ==
+  now["data"][0]["dropped"]["broken"] = 1;
+  now["data"].push_back({{"shards", json::array()}, {"weight", 1.0}, {"dropped", none_dropped()}});
         std::vector<std::string>{"optimizer.learning_rate was 0.01, now 0.5", "seed was 42, now 3"});
 
   now = before;
   now["inputs"] = {{"/changed", "a"}, {"/new", "b"}};
   json then = before;
   then["inputs"] = {{"/changed", "c"}, {"/old", "d"}};
+  now = before;
+  now["data"][0]["weight"] = 2.0;
+  REQUIRE(plan_differences(before, now).size() == 1);
+  CHECK(plan_differences(before, now)[0].starts_with("data was ["));
+
   CHECK(plan_differences(then, now) ==
         std::vector<std::string>{"/changed has changed", "/new is a new input", "/old is no input any more"});
 }

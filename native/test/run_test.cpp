@@ -67,8 +67,11 @@ TEST_CASE_FIXTURE(Fixture,
   REQUIRE(started.size() == 1);
   CHECK(started[0]["device"].get<std::string>().starts_with("cpu: 1 thread"));
   CHECK(started[0]["steps"] == 12);
-  CHECK(started[0]["rows"] ==
-        json{{"used", 24}, {"cut", 4}, {"too_long", 0}, {"unsupervised", 0}, {"packs", 0}});
+  json rows = none_dropped();
+  rows.update({{"used", 24}, {"cut", 4}, {"packs", 0}});
+  CHECK(started[0]["rows"] == rows);
+  rows.update({{"used", 5}, {"cut", 0}});
+  CHECK(started[0]["evaluation_rows"] == rows);
   CHECK(started[0]["trainable_parameters"] == started[0]["parameters"]);
   CHECK(!started[0].contains("resumed_from"));
 
@@ -97,6 +100,40 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(last["state"] == "finished");
   CHECK(last["output"] == (run / "model").string());
   CHECK(last["loss"] == steps[11]["loss"]);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Rows that were dropped before there were shards count with those left out of them") {
+  const fs::path long_rows = directory / "long.safetensors";
+  const std::vector<std::uint32_t> ids(13, 3);
+  write_shard(long_rows, {{ids, std::vector<std::uint8_t>(13, 1)},
+                          {ids, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}},
+                          {{1, 2}, {0, 1}}});
+  const json dropped = {
+      {"too_long", 10}, {"unsupervised", 20}, {"broken", 30}, {"template", 40}, {"tokenizer", 50}};
+  plan["data"] = {
+      {{"shards", json::array()}, {"weight", 1.0}, {"dropped", dropped}},
+      {{"shards", {long_rows.string()}}, {"weight", 1.0}, {"dropped", dropped}},
+  };
+  plan["evaluation"]["shards"] = {long_rows.string()};
+  plan["evaluation"]["dropped"]["broken"] = 7;
+  plan["schedule"]["steps"] = 1;
+  carry_out(plan);
+  const json started = events_named(run, "run_started").at(0);
+  CHECK(started["rows"] == json{{"used", 2},
+                                {"cut", 1},
+                                {"too_long", 20},
+                                {"unsupervised", 41},
+                                {"broken", 60},
+                                {"template", 80},
+                                {"tokenizer", 100},
+                                {"packs", 0}});
+  json evaluation = none_dropped();
+  evaluation.update({{"used", 2}, {"cut", 1}, {"unsupervised", 1}, {"broken", 7}, {"packs", 0}});
+  CHECK(started["evaluation_rows"] == evaluation);
+  // Those that were dropped before have been warned of.
+  const json warning = events_named(run, "warning").at(0);
+  CHECK(warning["message"].get<std::string>().starts_with("1 of 3 rows have no token that carries loss"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "Stopped and resumed, a run goes on as if nothing had been, to the last bit") {

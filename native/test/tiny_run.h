@@ -24,6 +24,11 @@ inline std::vector<TokenRow> counting_rows(int count) {
   return rows;
 }
 
+/// `dropped` of a plan whose shards have every row.
+inline nlohmann::json none_dropped() {
+  return {{"too_long", 0}, {"unsupervised", 0}, {"broken", 0}, {"template", 0}, {"tokenizer", 0}};
+}
+
 /// A plan that trains every weight of a random Llama on shards that it writes under `directory`; the run
 /// directory is `directory/run`.
 inline nlohmann::json tiny_plan(const std::filesystem::path& directory, int steps) {
@@ -52,11 +57,15 @@ inline nlohmann::json tiny_plan(const std::filesystem::path& directory, int step
               {"eos_token_id", 2}}},
             {"seed", 7}}},
           {"tokenizer_files", nlohmann::json::array()},
-          {"data", {{{"shards", {(directory / "train.safetensors").string()}}, {"weight", 1.0}}}},
+          {"data",
+           {{{"shards", {(directory / "train.safetensors").string()}},
+             {"weight", 1.0},
+             {"dropped", none_dropped()}}}},
           {"evaluation",
            {{"shards", {(directory / "evaluation.safetensors").string()}},
             {"every_steps", 5},
-            {"batch_size", 2}}},
+            {"batch_size", 2},
+            {"dropped", none_dropped()}}},
           {"adapter", nullptr},
           {"quantization", nullptr},
           {"frozen_dtype", "float32"},

@@ -59,7 +59,7 @@ TEST_CASE(
     const auto dataset = open(directory / "a", 3);
     CHECK(dataset.units() == 2);
     CHECK(dataset.unit_tokens(0) == 3);
-    CHECK(dataset.counts().total == 6);
+    CHECK(dataset.counts().used == 2);
     CHECK(dataset.counts().cut == 1);
     CHECK(dataset.counts().too_long == 0);
     CHECK(dataset.counts().unsupervised == 4);
@@ -95,7 +95,7 @@ TEST_CASE("A pack is one unit, in which every row stays a sequence of its own") 
   const auto dataset = open_packed(directory / "packed", {0, 3, 4});
   CHECK(dataset.units() == 2);
   CHECK(dataset.unit_tokens(0) == 5);
-  CHECK(dataset.counts().used() == 3);
+  CHECK(dataset.counts().used == 3);
   CHECK(dataset.counts().unsupervised == 1);
   CHECK(dataset.counts().packs == 2);
   TokenBatch batch;

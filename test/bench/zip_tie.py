@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test" / "oracle"))
 
-from conftest import ENGINE, STORIES, events, run_engine, write_plan, write_shard  # noqa: E402
+from conftest import ENGINE, NONE_DROPPED, STORIES, events, run_engine, write_plan, write_shard  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
@@ -99,7 +99,12 @@ def train(run: Path, name: str, model: dict, tokenizer: Tokenizer, steps: int) -
         model=model,
         shard=run / "train.safetensors",
         steps=steps,
-        evaluation={"shards": [str(run / "evaluation.safetensors")], "every_steps": max(1, steps // 4), "batch_size": 8},
+        evaluation={
+            "shards": [str(run / "evaluation.safetensors")],
+            "every_steps": max(1, steps // 4),
+            "batch_size": 8,
+            "dropped": NONE_DROPPED,
+        },
         logging_steps=50,
     )
     settings = json.loads(plan.read_text())

@@ -42,6 +42,9 @@ def write_shard(path: Path, rows: list[tuple[list[int], list[int]]]) -> None:
     )
 
 
+NONE_DROPPED = {"too_long": 0, "unsupervised": 0, "broken": 0, "template": 0, "tokenizer": 0}
+
+
 def write_plan(output: Path, *, model: dict, shard: Path, steps: int, **changes) -> Path:
     """Writes a plan that trains in the shard's order, and returns its path. `changes` replace top-level keys."""
     output.mkdir(parents=True, exist_ok=True)
@@ -54,7 +57,7 @@ def write_plan(output: Path, *, model: dict, shard: Path, steps: int, **changes)
         "stage": "pretrain",
         "model": model,
         "tokenizer_files": [],
-        "data": [{"shards": [str(shard)], "weight": 1.0}],
+        "data": [{"shards": [str(shard)], "weight": 1.0, "dropped": NONE_DROPPED}],
         "evaluation": None,
         "adapter": None,
         "quantization": None,

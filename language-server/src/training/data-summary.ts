@@ -1,3 +1,5 @@
+import type { DroppedCounts } from "./engine-plan";
+
 /** Why a row of a dataset is not trained on. */
 export type DropReason =
   /** Its JSON or its format is broken. */
@@ -49,6 +51,25 @@ export function warningsOf(summary: DataSummary): string[] {
     return `${summary.path}: ${count} not used: ${reasonText[reason]}. The first is row ${first.row}: ${first.message}`;
   });
 }
+
+/** Dropped rows of several datasets, as the engine's plan and `run_started` count them. */
+export function droppedCounts(summaries: readonly DataSummary[]): DroppedCounts {
+  const counts = { too_long: 0, unsupervised: 0, broken: 0, template: 0, tokenizer: 0 };
+  for (const { reason, rows } of summaries.flatMap(({ dropped }) => dropped)) {
+    counts[countedAs[reason]] += rows;
+  }
+  return counts;
+}
+
+/** The engine cannot tell a row that has no loss from one that has lost it by the cut. */
+const countedAs: Record<DropReason, keyof DroppedCounts> = {
+  broken: "broken",
+  template: "template",
+  tokenizer: "tokenizer",
+  unsupervised: "unsupervised",
+  "too-long": "too_long",
+  "unsupervised-after-cut": "unsupervised",
+};
 
 const reasonText: Record<DropReason, string> = {
   broken: "they cannot be read",

@@ -73,6 +73,26 @@ const adapterSchema = z.strictObject({
 export const enginePlanSchema = z.strictObject({
   version: z.literal(1),
   stage: z.enum(["pretrain", "sft"]),
+const rows = z
+  .number()
+  .int()
+  .nonnegative()
+  .max(2 ** 48);
+
+/** Rows of a data set that are not in its shards, by reason; `run_started` adds those that the engine leaves out. */
+const droppedSchema = z.strictObject({
+  /** Longer than `max_length`, with `truncation: drop`. */
+  too_long: rows,
+  /** No token within `max_length` carries loss. */
+  unsupervised: rows,
+  /** Their JSON or their format. */
+  broken: rows,
+  /** The chat template refuses them. */
+  template: rows,
+  /** The tokenizer cannot express them. */
+  tokenizer: rows,
+});
+
   model: z.union([
     /** An HF directory, with more tokens than it has or null. */
     z.strictObject({ path, vocabulary: vocabularySchema.nullable() }),
@@ -82,8 +102,15 @@ export const enginePlanSchema = z.strictObject({
   /** HF tokenizer files to lie beside a model that is written; null when there are none. */
   tokenizer_files: z.array(path),
   data: z
-    .array(z.strictObject({ shards: z.array(path).min(1), weight: z.number().positive().max(1e6) }))
-    .min(1),
+    .array(
+      z.strictObject({
+        /** None when every row was dropped. */
+        shards: z.array(path),
+        weight: z.number().positive().max(1e6),
+        dropped: droppedSchema,
+      }),
+    )
+    .refine((data) => data.some(({ shards }) => shards.length > 0)),
   evaluation: z
     .strictObject({
       shards: z.array(path).min(1),
@@ -94,6 +121,7 @@ export const enginePlanSchema = z.strictObject({
     })
     .nullable(),
   /** LoRA; null trains every weight. */
+      dropped: droppedSchema,
   adapter: adapterSchema.nullable(),
   /** Of the frozen linear layers inside the decoder; embedding, norms and head are never quantised. */
   quantization: z.strictObject({ type: z.literal("nf4"), double_quant: z.boolean() }).nullable(),
@@ -153,3 +181,4 @@ export const enginePlanSchema = z.strictObject({
 
 export type EnginePlan = z.infer<typeof enginePlanSchema>;
 export type Architecture = z.infer<typeof architectureSchema>;
+export type DroppedCounts = z.infer<typeof droppedSchema>;

@@ -8,6 +8,21 @@ import { z } from "zod";
 
 const time = z.string();
 
+/**
+ * What became of rows: used (of these, some cut), or dropped, be it before there were shards or by the engine, for a reason each
+ * (`DropReason`). `packs` is 0 where rows are not packed.
+ */
+const rows = z.object({
+  used: z.number(),
+  cut: z.number(),
+  too_long: z.number(),
+  unsupervised: z.number(),
+  broken: z.number(),
+  template: z.number(),
+  tokenizer: z.number(),
+  packs: z.number(),
+});
+
 /** A run begins or is resumed. When `resumed_from` is present, points after that step belong to an abandoned branch. */
 const runStarted = z.object({
   event: z.literal("run_started"),
@@ -18,17 +33,10 @@ const runStarted = z.object({
   trainable_parameters: z.number(),
   /** Optimizer steps of the whole run. */
   steps: z.number(),
-  /** Every row of the shards: used (of these, some cut), or left out; absent in runs of engines that said it otherwise. */
-  rows: z
-    .object({
-      used: z.number(),
-      cut: z.number(),
-      too_long: z.number(),
-      unsupervised: z.number(),
-      packs: z.number(),
-    })
-    .optional()
-    .catch(undefined),
+  /** Of all training data sets; absent in runs of engines that said it otherwise. */
+  rows: rows.optional().catch(undefined),
+  /** Of all evaluation data sets; absent, too, in runs without. */
+  evaluation_rows: rows.optional().catch(undefined),
   resumed_from: z.number().optional(),
   pid: z.number().optional(),
 });

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { runNumber } from "../configs/run-names";
 import type { DatasetSource, TrainingPlan } from "../configs/training-plan";
 import type { PlanSummary } from "../protocol";
-import { type DataSummary, warningsOf } from "./data-summary";
+import { type DataSummary, droppedCounts, warningsOf } from "./data-summary";
 import { sha256OfFiles } from "./digests";
 import { encodeDataset } from "./encode-dataset";
 import { type EnginePlan, enginePlanSchema } from "./engine-plan";
@@ -125,13 +125,16 @@ async function fillRunDirectory(
   const shards = [...train, ...evaluation].flatMap((data) => data.shards);
   const enginePlan: EnginePlan = {
     ...draft,
-    data: train
-      .filter((data) => data.shards.length > 0)
-      .map(({ summary, shards }) => ({ shards: shards.map(({ path }) => path), weight: summary.weight })),
+    data: train.map(({ summary, shards }) => ({
+      shards: shards.map(({ path }) => path),
+      weight: summary.weight,
+      dropped: droppedCounts([summary]),
+    })),
     evaluation: draft.evaluation && {
       shards: evaluation.flatMap((data) => data.shards.map(({ path }) => path)),
       every_steps: draft.evaluation.every_steps,
       batch_size: draft.evaluation.batch_size,
+      dropped: droppedCounts(summaries.evaluation),
     },
     output: run,
     inputs: {

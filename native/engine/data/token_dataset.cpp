@@ -87,6 +87,18 @@ class Offsets {
 
 }  // namespace
 
+RowCounts& RowCounts::operator+=(const RowCounts& other) {
+  used += other.used;
+  cut += other.cut;
+  too_long += other.too_long;
+  unsupervised += other.unsupervised;
+  broken += other.broken;
+  template_refused += other.template_refused;
+  tokenizer_refused += other.tokenizer_refused;
+  packs += other.packs;
+  return *this;
+}
+
 std::int64_t TokenBatch::supervised_tokens() const {
   return std::count(loss_mask.begin(), loss_mask.end(), std::uint8_t{1});
 }
@@ -168,7 +180,6 @@ class TokenDataset::ShardReader {
 
   void add_row(std::uint64_t begin, std::uint64_t end, std::uint64_t first_loss) {
     RowCounts& counts = dataset_.counts_;
-    counts.total += 1;
     const std::uint64_t length = std::min(end - begin, static_cast<std::uint64_t>(settings_.max_length));
     if (length < end - begin && settings_.truncation == Truncation::drop) {
       counts.too_long += 1;
@@ -178,6 +189,7 @@ class TokenDataset::ShardReader {
       counts.unsupervised += 1;
       return;
     }
+    counts.used += 1;
     if (length < end - begin) counts.cut += 1;
     dataset_.longest_ = std::max(dataset_.longest_, static_cast<std::int64_t>(length));
     dataset_.rows_.push_back({shard_, static_cast<std::uint32_t>(length), begin});
@@ -215,7 +227,7 @@ TokenDataset::TokenDataset(std::span<const std::filesystem::path> shards, const 
   if (rows_.empty()) {
     throw FileError(fmt::format(
         "{}: none of the {} rows of this data set has a token that carries loss{}",
-        shards.empty() ? "" : shards.front().string(), counts_.total,
+        shards.empty() ? "" : shards.front().string(), counts_.too_long + counts_.unsupervised,
         counts_.too_long > 0
             ? fmt::format("; {} are longer than max_length, {}", counts_.too_long, settings.max_length)
             : fmt::format(" within max_length, {}", settings.max_length)));

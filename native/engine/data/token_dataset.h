@@ -17,13 +17,17 @@ namespace ziptie {
 enum class Truncation { cut, drop };
 
 struct RowCounts {
-  std::int64_t total = 0;
+  std::int64_t used = 0;          ///< what is left, those that are cut among them
   std::int64_t cut = 0;           ///< shortened
   std::int64_t too_long = 0;      ///< dropped for their length
   std::int64_t unsupervised = 0;  ///< left out because no token within the length carries loss
-  std::int64_t packs = 0;         ///< that the rows which are left lie in; 0 without packing
+  // Only who makes shards knows of these: no shard has such a row.
+  std::int64_t broken = 0;            ///< could not be read
+  std::int64_t template_refused = 0;  ///< by the chat template
+  std::int64_t tokenizer_refused = 0;
+  std::int64_t packs = 0;  ///< that the rows which are left lie in; 0 without packing
 
-  std::int64_t used() const { return total - too_long - unsupervised; }
+  RowCounts& operator+=(const RowCounts& other);
 };
 
 /// Which rows of a shard are trained on, and how.

@@ -16,22 +16,34 @@ std::vector<std::filesystem::path> paths(JsonObject& json, std::string_view key)
   return paths;
 }
 
-std::vector<std::filesystem::path> shards(JsonObject& json) {
-  auto shards = paths(json, "shards");
-  if (shards.empty()) json.refuse("shards", "name at least one file");
-  return shards;
+std::int64_t count(JsonObject& json, std::string_view key, std::int64_t least, std::int64_t most) {
+  const std::int64_t value = json.integer(key, least);
+  if (value > most) json.refuse(key, fmt::format("expected at most {}, found {}", most, value));
+  return value;
+}
+
+/// A whole number from 1 to `most`.
+std::int64_t count(JsonObject& json, std::string_view key, std::int64_t most) {
+  return count(json, key, 1, most);
+}
+
+/// Rows that were dropped when the shards were made, by reason.
+RowCounts read_dropped(JsonObject json) {
+  RowCounts dropped;
+  // As many as a file of the largest size can hold, so that sums of them are int64.
+  const auto rows = [&](std::string_view key) { return count(json, key, 0, std::int64_t{1} << 48); };
+  dropped.too_long = rows("too_long");
+  dropped.unsupervised = rows("unsupervised");
+  dropped.broken = rows("broken");
+  dropped.template_refused = rows("template");
+  dropped.tokenizer_refused = rows("tokenizer");
+  json.refuse_other_keys();
+  return dropped;
 }
 
 std::optional<std::int64_t> count_or_null(JsonObject& json, std::string_view key) {
   if (json.is_null(key)) return std::nullopt;
   return json.integer(key, 1);
-}
-
-/// A whole number from 1 to `most`.
-std::int64_t count(JsonObject& json, std::string_view key, std::int64_t most) {
-  const std::int64_t value = json.integer(key, 1);
-  if (value > most) json.refuse(key, fmt::format("expected at most {}, found {}", most, value));
-  return value;
 }
 
 double weight(JsonObject& json) {
@@ -47,13 +59,17 @@ void read_data(JsonObject& json, Plan& plan) {
   if (data.empty()) json.refuse("data", "name at least one data set");
   for (std::size_t i = 0; i < data.size(); ++i) {
     JsonObject dataset = json.element("data", i);
-    plan.data.push_back({shards(dataset), weight(dataset)});
+    plan.data.push_back({paths(dataset, "shards"), weight(dataset), read_dropped(dataset.object("dropped"))});
     dataset.refuse_other_keys();
+  }
+  if (std::ranges::all_of(plan.data, [](const Plan::Data& each) { return each.shards.empty(); })) {
+    json.refuse("data", "no data set has shards; name at least one file");
   }
   if (!json.is_null("evaluation")) {
     JsonObject evaluation = json.object("evaluation");
-    plan.evaluation = {shards(evaluation), count_or_null(evaluation, "every_steps"),
-                       count(evaluation, "batch_size", 1 << 14)};
+    plan.evaluation = {paths(evaluation, "shards"), count_or_null(evaluation, "every_steps"),
+                       count(evaluation, "batch_size", 1 << 14), read_dropped(evaluation.object("dropped"))};
+    if (plan.evaluation->shards.empty()) evaluation.refuse("shards", "name at least one file");
     evaluation.refuse_other_keys();
   }
 }

@@ -22,13 +22,15 @@ enum class Device { automatic, cpu, cuda };
 
 struct Plan {
   struct Data {
-    std::vector<std::filesystem::path> shards;
+    std::vector<std::filesystem::path> shards;  ///< none: every row was dropped
     double weight;
+    RowCounts dropped;  ///< rows that are not in the shards
   };
   struct Evaluation {
     std::vector<std::filesystem::path> shards;
     std::optional<std::int64_t> every_steps;
     std::int64_t batch_size;
+    RowCounts dropped;
   };
   struct Batching {
     std::int64_t per_device_train_batch_size, gradient_accumulation_steps, max_length;

@@ -10,6 +10,20 @@ namespace {
 const std::set<std::string> harmless = {"logging_steps", "checkpointing", "evaluation", "threads",
                                         "device",        "recompute",     "output",     "tokenizer_files"};
 
+/// `data` without what nothing is trained on: data sets without shards, and how many rows were dropped.
+nlohmann::json trained_data(const nlohmann::json& data) {
+  if (!data.is_array()) return data;
+  auto trained = nlohmann::json::array();
+  for (nlohmann::json dataset : data) {
+    if (dataset.is_object()) {
+      if (dataset.value("shards", nlohmann::json()) == nlohmann::json::array()) continue;
+      dataset.erase("dropped");
+    }
+    trained.push_back(std::move(dataset));
+  }
+  return trained;
+}
+
 void compare(const std::string& path, const nlohmann::json& before, const nlohmann::json& now,
              std::vector<std::string>& differences) {
   if (before == now) return;
@@ -33,6 +47,10 @@ void compare(const std::string& path, const nlohmann::json& before, const nlohma
                                           : !now.contains(key)  ? "is no input any more"
                                                                 : "has changed"));
       }
+      continue;
+    }
+    if (path.empty() && key == "data") {
+      compare(key, trained_data(value_of(before)), trained_data(value_of(now)), differences);
       continue;
     }
     compare(path.empty() ? key : path + "." + key, value_of(before), value_of(now), differences);

@@ -146,19 +146,26 @@ void Run::resume(const InterruptionPoint& interruption) {
 }
 
 void Run::announce() {
-  const RowCounts counts = data_->counts();
+  const RowCounts in_shards = data_->counts();
   RunReport::Beginning beginning;
   beginning.device = device_.description;
   beginning.trainable_parameters = trainer_->optimizer().trainable_parameters();
   for (const Parameter& parameter : model_->parameters()) beginning.parameters += parameter.value.elements();
   beginning.steps = plan_.schedule.steps;
-  beginning.rows = counts;
+  beginning.rows = in_shards;
+  for (const Plan::Data& data : plan_.data) beginning.rows += data.dropped;
+  if (plan_.evaluation) {
+    beginning.evaluation_rows = data_->evaluation()->counts();
+    *beginning.evaluation_rows += plan_.evaluation->dropped;
+  }
   if (continues_) beginning.resumed_from = state_.step;
   beginning.done = state_.step;
   report_.started(beginning);
-  if (counts.unsupervised > 0) {
+  // Of rows that were dropped before, whoever dropped them has warned.
+  if (in_shards.unsupervised > 0) {
     warn(fmt::format("{} of {} rows have no token that carries loss within max_length {} and are left out",
-                     counts.unsupervised, counts.total, plan_.batching.max_length));
+                     in_shards.unsupervised, in_shards.used + in_shards.too_long + in_shards.unsupervised,
+                     plan_.batching.max_length));
   }
   if (data_->longest_row() > source_->config.max_position_embeddings) {
     warn(fmt::format("The longest row has {} tokens, but the model was made for {} (max_position_embeddings)",

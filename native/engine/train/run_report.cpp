@@ -22,6 +22,17 @@ std::int64_t peak_memory_bytes() {
   return 0;
 }
 
+nlohmann::ordered_json by_fate(const RowCounts& rows) {
+  return {{"used", rows.used},
+          {"cut", rows.cut},
+          {"too_long", rows.too_long},
+          {"unsupervised", rows.unsupervised},
+          {"broken", rows.broken},
+          {"template", rows.template_refused},
+          {"tokenizer", rows.tokenizer_refused},
+          {"packs", rows.packs}};
+}
+
 }  // namespace
 
 void RunReport::started(const Beginning& beginning) {
@@ -30,18 +41,14 @@ void RunReport::started(const Beginning& beginning) {
                                    {"parameters", beginning.parameters},
                                    {"trainable_parameters", beginning.trainable_parameters},
                                    {"steps", beginning.steps},
-                                   {"rows",
-                                    {{"used", rows.used()},
-                                     {"cut", rows.cut},
-                                     {"too_long", rows.too_long},
-                                     {"unsupervised", rows.unsupervised},
-                                     {"packs", rows.packs}}},
+                                   {"rows", by_fate(rows)},
                                    {"pid", ::getpid()}};
+  if (beginning.evaluation_rows) fields["evaluation_rows"] = by_fate(*beginning.evaluation_rows);
   if (beginning.resumed_from) fields["resumed_from"] = *beginning.resumed_from;
   events_.write("run_started", fields);
   log(fmt::format(
       "{}; {} parameters, {} of them trained; {} rows{}, {} steps{}", beginning.device, beginning.parameters,
-      beginning.trainable_parameters, rows.used(),
+      beginning.trainable_parameters, rows.used,
       rows.packs > 0 ? fmt::format(" in {} packs", rows.packs) : "", beginning.steps,
       beginning.resumed_from ? fmt::format(", resumed after step {}", *beginning.resumed_from) : ""));
   progress_.emplace(beginning.steps, beginning.done);

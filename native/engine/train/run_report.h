@@ -19,7 +19,8 @@ class RunReport {
     std::string device;
     std::int64_t parameters = 0, trainable_parameters = 0;
     std::int64_t steps = 0;
-    RowCounts rows;
+    RowCounts rows;  ///< from the data sets on, with what was dropped before there were shards
+    std::optional<RowCounts> evaluation_rows;
     std::optional<std::int64_t> resumed_from;
     std::int64_t done = 0;  ///< steps taken before this process began
   };

@@ -10,6 +10,7 @@ TrainingData::TrainingData(const Plan& plan, std::int64_t vocab_size, const Inte
   RowSettings settings{vocab_size, plan.batching.max_length, plan.batching.truncation, plan.batching.packing};
   std::vector<WeightedRows> weighted;
   for (const Plan::Data& data : plan.data) {
+    if (data.shards.empty()) continue;  // none of its rows was of any use
     datasets_.emplace_back(data.shards, settings, interruption);
     weighted.push_back({datasets_.back().units(), data.weight});
   }
@@ -44,13 +45,7 @@ double TrainingData::epoch(std::int64_t step) const {
 
 RowCounts TrainingData::counts() const {
   RowCounts all;
-  for (const TokenDataset& dataset : datasets_) {
-    all.total += dataset.counts().total;
-    all.cut += dataset.counts().cut;
-    all.too_long += dataset.counts().too_long;
-    all.unsupervised += dataset.counts().unsupervised;
-    all.packs += dataset.counts().packs;
-  }
+  for (const TokenDataset& dataset : datasets_) all += dataset.counts();
   return all;
 }
 

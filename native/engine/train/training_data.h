@@ -23,7 +23,7 @@ class TrainingData {
   /// Passes over the data after `step` steps.
   double epoch(std::int64_t step) const;
 
-  /// Over all data sets.
+  /// Of the shards of all data sets.
   RowCounts counts() const;
   std::int64_t longest_row() const;
   const std::optional<TokenDataset>& evaluation() const { return evaluation_; }

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { PlanSummary, RunSummary } from "../../../language-server/src/protocol";
+import { parseEvent } from "../../../language-server/src/training/event-reader";
 import { openRun, stopRun, waitForEnd } from "../../../language-server/src/training/runs";
 import { readSafetensorsHeader } from "../../../language-server/src/training/safetensors-header";
 import { EmbeddingRows } from "../../../language-server/src/training/vocabulary/embedding-rows";
@@ -404,6 +405,66 @@ describe.skipIf(!existsSync(realEngine))("with the real engine", () => {
     expect(JSON.parse(sft.stdout)).toMatchObject({ state: "finished", steps: 2 });
     const adapter = join(directory, "runs", "sft-1", "adapter", "adapter_model.safetensors");
     expect(await trained("sft.ziptie.yaml")).toEqual(await written(adapter));
+  }, 60_000);
+
+  test("every row that is dropped or cut is counted by reason in the run's events", async () => {
+    // Without bytes to fall back on there are characters that the tokenizer cannot encode.
+    const file = join(directory, "tokenizer", "tokenizer.json");
+    const tokenizer = JSON.parse(readFileSync(file, "utf8"));
+    Object.assign(tokenizer.model, { byte_fallback: false, unk_token: "<none>" });
+    writeFileSync(file, JSON.stringify(tokenizer));
+    const chat = (...turns: [role: string, content: string][]) =>
+      JSON.stringify({ messages: turns.map(([role, content]) => ({ role, content })) });
+    const good = chat(["user", "一"], ["assistant", "two"]);
+    const long = chat(["user", "一"], ["assistant", "two ".repeat(100)]);
+    const rows = {
+      good,
+      long,
+      unsupervised: chat(["user", "一"]),
+      beyondTheCut: chat(["user", "one ".repeat(100)], ["assistant", "two"]),
+      broken: '{"messages": ',
+      template: chat(["system", "一"], ["user", "一"], ["assistant", "two"]),
+      tokenizer: chat(["user", "\u{1f600}"], ["assistant", "two"]),
+    };
+    const dataset = (name: string, ...lines: string[]) =>
+      writeFileSync(join(directory, name), `${lines.join("\n")}\n`);
+    dataset("all.jsonl", ...Object.values(rows));
+    dataset("none.jsonl", rows.template, rows.unsupervised);
+    dataset("evaluation.jsonl", good, good, rows.broken, rows.tokenizer);
+    const sft = (truncation: string) => `stage: sft
+model: { model_type: llama, hidden_size: 16, intermediate_size: 24, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 64 }
+tokenizer_name_or_path: tokenizer
+chat_template_path: bailong
+dataset: [all.jsonl, none.jsonl]
+eval_dataset: evaluation.jsonl
+max_length: 64
+truncation: ${truncation}
+max_steps: 1
+`;
+    for (const [truncation, expected] of [
+      ["cut", { used: 2, cut: 1, too_long: 0, unsupervised: 3 }],
+      ["drop", { used: 1, cut: 0, too_long: 2, unsupervised: 2 }],
+    ] as const) {
+      writeFileSync(join(directory, `${truncation}.ziptie.yaml`), sft(truncation));
+      const { status, stderr } = await new TerminalCommand(
+        program,
+        ["train", `${truncation}.ziptie.yaml`],
+        directory,
+        realEngine,
+      ).finished;
+      expect(status, stderr).toBe(0);
+      const run = join(directory, "runs", `${truncation}-1`);
+      const [first] = readFileSync(join(run, "events.jsonl"), "utf8").split("\n");
+      const started = parseEvent(first ?? "");
+      const refused = { broken: 1, template: 2, tokenizer: 1, packs: 0 };
+      expect(started).toMatchObject({
+        rows: { ...expected, ...refused },
+        evaluation_rows: { used: 2, cut: 0, too_long: 0, unsupervised: 0, ...refused, template: 0 },
+      });
+      const { document } = await json(["plan", `${truncation}.ziptie.yaml`]);
+      const dropped = 9 - expected.used;
+      expect(document).toMatchObject({ rows: 9, rows_dropped: dropped, rows_cut: expected.cut });
+    }
   }, 60_000);
 
   test("a vocabulary is extended, and a model of the base goes on with it by zip-tie", async () => {

@@ -97,9 +97,11 @@ describe("preparing a run", () => {
     expect(enginePlan.batching.per_device_train_batch_size).toBe(8);
     expect(enginePlan.schedule).toMatchObject({ steps: 5, warmup_steps: 1 });
     expect(enginePlan.output).toBe(run);
+    const dropped = { too_long: 0, unsupervised: 0, broken: 0, template: 0, tokenizer: 0 };
     expect(enginePlan.data).toEqual([
-      { shards: [join(run, "data", "train-1-00001.safetensors")], weight: 1 },
+      { shards: [join(run, "data", "train-1-00001.safetensors")], weight: 1, dropped },
     ]);
+    expect(enginePlan.evaluation?.dropped).toEqual(dropped);
     expect(enginePlan.evaluation?.shards).toEqual([join(run, "data", "evaluation-1-00001.safetensors")]);
     const inputs = Object.keys(enginePlan.inputs);
     expect(inputs).toContain(join(directory, "tokenizer", "tokenizer.json"));
