@@ -25,7 +25,8 @@ std::vector<std::string> seeds() {
   auto adapted = full;
   adapted["model"] = {
       {"path", "/model"},
-      {"vocabulary", {{"size", 40}, {"initialization", "zip-tie"}, {"map", "/map.json"}, {"seed", 1}}}};
+      {"vocabulary",
+       {{"size", 40}, {"base_size", 32}, {"initialization", "zip-tie"}, {"map", "/map.json"}, {"seed", 1}}}};
   adapted["adapter"] = {{"r", 8},
                         {"alpha", 16},
                         {"dropout", 0.05},

@@ -33,7 +33,8 @@ json growing_plan() {
   json plan = complete_plan();
   plan["model"] = {
       {"path", "/model"},
-      {"vocabulary", {{"size", 40}, {"initialization", "zip-tie"}, {"map", "/map.json"}, {"seed", 5}}}};
+      {"vocabulary",
+       {{"size", 40}, {"base_size", 32}, {"initialization", "zip-tie"}, {"map", "/map.json"}, {"seed", 5}}}};
   return plan;
 }
 
@@ -55,7 +56,6 @@ TEST_CASE("A complete plan is read") {
   CHECK(!plan.batching.packing);
 }
 
-TEST_CASE("A base may be given more tokens than it has") {
 TEST_CASE("A plan says how many rows its shards lack, by reason; a data set may have lost all of them") {
   json value = complete_plan();
   const json dropped = {
@@ -74,6 +74,7 @@ TEST_CASE("A plan says how many rows its shards lack, by reason; a data set may 
   CHECK(plan.evaluation->dropped.template_refused == 6);
 }
 
+TEST_CASE("A base may be given more tokens than it has") {
   json value = growing_plan();
   Plan plan = parse_plan(value, "plan.json");
   CHECK(plan.model_path == "/model");
@@ -161,7 +162,6 @@ TEST_CASE("Unknown keys, wrong types and impossible values are refused with the 
       {[](json& p) { p["data"][0]["shards"] = {"relative"}; },
        "data[0].shards: 'relative' is not an absolute path"},
       {[](json& p) { p["data"][0]["shards"] = {1}; }, "data[0].shards[0]: expected a string, found 1"},
-      {[](json& p) { p["data"][0]["weight"] = 0; }, "data[0].weight: expected more than 0, found 0"},
       {[](json& p) { p["data"][0]["shards"] = json::array(); }, "data: no data set has shards"},
       {[](json& p) { p["evaluation"]["shards"] = json::array(); },
        "evaluation.shards: name at least one file"},
@@ -171,6 +171,7 @@ TEST_CASE("Unknown keys, wrong types and impossible values are refused with the 
        "data[0].dropped.broken: expected at least 0, found -1"},
       {[](json& p) { p["evaluation"]["dropped"]["tokenizer"] = 1LL << 50; },
        "evaluation.dropped.tokenizer: expected at most 281474976710656, found 1125899906842624"},
+      {[](json& p) { p["data"][0]["weight"] = 0; }, "data[0].weight: expected more than 0, found 0"},
       {[](json& p) { p["output"] = "runs"; }, "output: 'runs' is not an absolute path"},
       {[](json& p) { p["quantization"] = "nf4"; }, "quantization: expected an object, found \"nf4\""},
       {[](json& p) { p["quantization"]["type"] = "fp4"; },
@@ -256,6 +257,9 @@ TEST_CASE("A grown vocabulary has a map exactly when it is tied to one") {
   CHECK(refused("initialization", "random") ==
         "plan.json: model.vocabulary.map: only initialization 'zip-tie' has a map; it must be null");
   CHECK(refused("map", "map.json") == "plan.json: model.vocabulary.map: 'map.json' is not an absolute path");
+  CHECK(refused("base_size", 41) ==
+        "plan.json: model.vocabulary.base_size: expected at most size, 40, found 41");
+  CHECK(refused("base_size", 0) == "plan.json: model.vocabulary.base_size: expected at least 1, found 0");
   CHECK(refused("size", 0) == "plan.json: model.vocabulary.size: expected at least 1, found 0");
 }
 
@@ -274,23 +278,23 @@ TEST_CASE("Plans differ in what is learned, not in how it is watched") {
   now["checkpointing"]["save_steps"] = 1;
   now["evaluation"] = nullptr;
   now["output"] = "/elsewhere";
+  now["data"][0]["dropped"]["broken"] = 1;
+  now["data"].push_back({{"shards", json::array()}, {"weight", 1.0}, {"dropped", none_dropped()}});
   CHECK(plan_differences(before, now).empty());
   now["optimizer"]["learning_rate"] = 0.5;
   now["seed"] = 3;
   CHECK(plan_differences(before, now) ==
-  now["data"][0]["dropped"]["broken"] = 1;
-  now["data"].push_back({{"shards", json::array()}, {"weight", 1.0}, {"dropped", none_dropped()}});
         std::vector<std::string>{"optimizer.learning_rate was 0.01, now 0.5", "seed was 42, now 3"});
 
-  now = before;
-  now["inputs"] = {{"/changed", "a"}, {"/new", "b"}};
-  json then = before;
-  then["inputs"] = {{"/changed", "c"}, {"/old", "d"}};
   now = before;
   now["data"][0]["weight"] = 2.0;
   REQUIRE(plan_differences(before, now).size() == 1);
   CHECK(plan_differences(before, now)[0].starts_with("data was ["));
 
+  now = before;
+  now["inputs"] = {{"/changed", "a"}, {"/new", "b"}};
+  json then = before;
+  then["inputs"] = {{"/changed", "c"}, {"/old", "d"}};
   CHECK(plan_differences(then, now) ==
         std::vector<std::string>{"/changed has changed", "/new is a new input", "/old is no input any more"});
 }

@@ -196,8 +196,10 @@ TEST_CASE_FIXTURE(Fixture,
                   "tokenizer is beside each") {
   const json origin = elsewhere("origin");
   carry_out(origin);
-  plan["model"] = {{"path", (directory / "origin/model").string()},
-                   {"vocabulary", {{"size", 36}, {"initialization", "mean"}, {"map", nullptr}, {"seed", 5}}}};
+  plan["model"] = {
+      {"path", (directory / "origin/model").string()},
+      {"vocabulary",
+       {{"size", 36}, {"base_size", nullptr}, {"initialization", "mean"}, {"map", nullptr}, {"seed", 5}}}};
   plan["adapter"] = {{"r", 4},
                      {"alpha", 8},
                      {"dropout", 0.0},

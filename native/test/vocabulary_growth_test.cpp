@@ -1,6 +1,7 @@
 #include "engine/io/vocabulary_growth.h"
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <cmath>
 #include <fstream>
@@ -46,6 +47,39 @@ TEST_CASE("Mean rows are the mean of all old rows") {
   const std::vector<float> mean = {10.5F / 4, 20.25F / 4, 30.125F / 4};
   CHECK(rows.of("w", old_rows, 3) ==
         std::vector<float>{mean[0], mean[1], mean[2], mean[0], mean[1], mean[2]});
+}
+
+TEST_CASE_FIXTURE(Fixture, "New tokens take the rows that no token of the base uses before there are more") {
+  // Of four rows two are tokens'.
+  for (const std::int64_t size : {3, 4, 6}) {
+    CAPTURE(size);
+    json map;
+    for (std::int64_t id = 2; id < size; ++id) map[std::to_string(id)] = {{1, 0.5}};
+    VocabularyGrowth growth = zip_tie(map, size);
+    growth.base_size = 2;
+    const NewRows rows(growth, 4, 0.02);
+    CHECK(rows.base_size() == 2);
+    CHECK(rows.count() == size - 2);
+    CHECK(rows.rows_afterwards() == std::max<std::int64_t>(4, size));
+    std::vector<float> expected;
+    for (std::int64_t i = 2; i < size; ++i) expected.insert(expected.end(), {5, 10, 15});
+    CHECK(rows.of("w", old_rows, 3) == expected);
+  }
+  const NewRows mean({3, RowInitialization::mean, {}, 0, 2}, 4, 0.02);
+  CHECK(mean.of("w", old_rows, 3) == std::vector<float>{5.5, 11, 16.5});
+
+  const std::string map = (directory / "map.json").string() + ": ";
+  const json good = {{0, 1.0}};
+  const auto map_refusal = [&](const json& written) {
+    VocabularyGrowth growth = zip_tie(written, 4);
+    growth.base_size = 2;
+    return refusal([&] { NewRows(growth, 4, 0.02); });
+  };
+  CHECK(map_refusal({{"3", good}}) == map + "2: the new id is missing");
+  CHECK(map_refusal({{"2", good}, {"3", {{2, 1.0}}}}) == map + "3[0]: 2 is no base id, those are below 2");
+  CHECK(refusal([&] {
+          NewRows({6, RowInitialization::mean, {}, 0, 5}, 4, 0.02);
+        }) == "vocabulary.base_size: 5 is more than the 4 rows that the model has");
 }
 
 TEST_CASE("Random rows have the model's standard deviation and depend on seed and tensor alone") {
@@ -134,6 +168,52 @@ TEST_CASE_FIXTURE(
     grown.load_into(loaded);
     CHECK(read_parameter(loaded.parameters()[0], *backend) ==
           grown.read("model.embed_tokens.weight", *backend));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Rows that no token uses are kept as they are but for those that new tokens take") {
+  LlamaConfig config;
+  config.hidden_size = 8, config.intermediate_size = 12, config.num_hidden_layers = 1;
+  config.num_attention_heads = 2, config.num_key_value_heads = 1, config.head_dim = 4, config.vocab_size = 10;
+  config.max_position_embeddings = 16, config.tie_word_embeddings = false;
+  const auto backend = make_cpu_backend(1);
+  Llama model(config, {.train = false}, *backend);
+  model.initialize_base(3);
+  std::filesystem::create_directory(directory / "base");
+  write_hf_model(directory / "base", model, "", {});
+  const HfModel original(directory / "base");
+  // Seven tokens in ten rows.
+  for (const std::int64_t size : {9, 12}) {
+    CAPTURE(size);
+    json map;
+    for (std::int64_t id = 7; id < size; ++id) map[std::to_string(id)] = {{id - 7, 0.25}, {id - 6, 0.75}};
+    VocabularyGrowth growth = zip_tie(map, size);
+    growth.base_size = 7;
+    const HfModel grown(directory / "base", growth);
+    const std::int64_t rows = std::max<std::int64_t>(size, 10);
+    CHECK(grown.config().vocab_size == rows);
+    const auto written_to = directory / fmt::format("grown-{}", size);
+    grown.write(written_to, {}, *backend);
+    const HfModel written(written_to);
+    CHECK(written.config().vocab_size == rows);
+    for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+      const auto before = original.read(name, *backend), after = grown.read(name, *backend);
+      REQUIRE(after.size() == static_cast<std::size_t>(rows * 8));
+      const auto row = [](const std::vector<float>& values, std::int64_t id) {
+        return std::vector(values.begin() + id * 8, values.begin() + (id + 1) * 8);
+      };
+      for (std::int64_t id = 0; id < rows; ++id) {
+        CAPTURE(id);
+        if (id < 7 || id >= size) {
+          CHECK(row(after, id) == row(before, id));
+        } else {
+          CHECK(row(after, id)[3] == static_cast<float>(0.25 * static_cast<double>(row(before, id - 7)[3]) +
+                                                        0.75 * static_cast<double>(row(before, id - 6)[3])));
+        }
+      }
+      CHECK(written.read(name, *backend) == after);
+    }
   }
 }
 

@@ -137,6 +137,7 @@ def compare(directory: Path, name: str, added: int, steps: int, base_steps: int)
     for initialization in ("random", "mean", "zip-tie"):
         vocabulary = {
             "size": tokenizer.get_vocab_size(),
+            "base_size": None,
             "initialization": initialization,
             "map": str(extended / "zip-tie.json") if initialization == "zip-tie" else None,
             "seed": 1,

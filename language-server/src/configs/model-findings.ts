@@ -30,7 +30,7 @@ export function modelFindings(reading: ConfigReading, files: ConfigFiles): Findi
         message: `The tokenizer has ${size.toLocaleString("en")} tokens, the embedding of ${model.name} ${model.vocabulary.toLocaleString("en")} rows: ${more.toLocaleString("en")} tokens have no row. Use the model's own tokenizer, or say with \`embedding_init\` how the new rows begin.`,
       });
     }
-    if (more <= 0 && config.embedding_init !== undefined && config.model === undefined) {
+    if (!isGrown(size, model) && config.embedding_init !== undefined && config.model === undefined) {
       report.incompatible(
         "embedding_init",
         `${model.name} has a row for each of the tokenizer's ${size.toLocaleString("en")} tokens, so \`embedding_init\` is ignored.`,
@@ -39,7 +39,7 @@ export function modelFindings(reading: ConfigReading, files: ConfigFiles): Findi
   }
   if (
     config.embedding_init === "zip-tie" &&
-    (size === null || model.vocabulary === null || size > model.vocabulary)
+    (size === null || model.vocabulary === null || isGrown(size, model))
   ) {
     const map = zipTieMapPath(config.embedding_init_map, dirname(path), tokenizer, files);
     if (map !== null && files.kind(map) !== "file") {
@@ -75,6 +75,13 @@ interface ModelFacts {
   isTied: boolean;
   /** Rows of the embedding; null: as many as the tokenizer has. */
   vocabulary: number | null;
+  /** Tokens of its own tokenizer, which may be fewer; null: not known. */
+  tokens: number | null;
+}
+
+/** Whether a tokenizer of that size has tokens that the model was not trained with. */
+function isGrown(size: number, { vocabulary, tokens }: ModelFacts): boolean {
+  return size > Math.min(vocabulary ?? size, tokens ?? size);
 }
 
 /** @returns null when the model is not there, or cannot be told before it is made */
@@ -86,12 +93,13 @@ function modelFacts(
   const { partial, path } = reading;
   if (partial?.model) {
     const { tie_word_embeddings: isTied, vocab_size } = partial.model;
-    return { name: "`model`", isTied, vocabulary: vocab_size ?? null };
+    return { name: "`model`", isTied, vocabulary: vocab_size ?? null, tokens: null };
   }
   const written = partial?.model_name_or_path;
   if (written === undefined) return null;
   if (isConfigPath(written)) return factsOfConfig(written, reading, files, seen);
-  const text = files.readText(join(resolve(dirname(path), written), "config.json"));
+  const directory = resolve(dirname(path), written);
+  const text = files.readText(join(directory, "config.json"));
   if (text === null) return null;
   let config: { tie_word_embeddings?: unknown; vocab_size?: unknown } | null;
   try {
@@ -103,6 +111,7 @@ function modelFacts(
     name: `\`${shortened(written)}\``,
     isTied: config?.tie_word_embeddings === true,
     vocabulary: typeof config?.vocab_size === "number" ? config.vocab_size : null,
+    tokens: tokenizerSize(directory, files),
   };
 }
 
@@ -121,12 +130,12 @@ function factsOfConfig(
   if (facts === null) return null;
   const tokenizer = tokenizerPathOf(reading, files);
   const size = tokenizer === null ? null : tokenizerSize(tokenizer, files);
-  const isGrown = reading.partial?.embedding_init !== undefined;
+  const hasGrown = reading.partial?.embedding_init !== undefined;
   const rows =
     facts.vocabulary === null || size === null
       ? size
-      : isGrown
+      : hasGrown
         ? Math.max(facts.vocabulary, size)
         : facts.vocabulary;
-  return { name: `\`${shortened(written)}\`'s model`, isTied: facts.isTied, vocabulary: rows };
+  return { name: `\`${shortened(written)}\`'s model`, isTied: facts.isTied, vocabulary: rows, tokens: size };
 }

@@ -52,11 +52,14 @@ const vocabularySchema = z
   .strictObject({
     /** Tokens afterwards. */
     size: count,
+    /** Tokens of the base, which may have more rows: new tokens take those first. null: as many as it has rows. */
+    base_size: count.nullable(),
     initialization: z.enum(["random", "mean", "zip-tie"]),
     /** `{"new_id": [[base_id, weight], …]}`, for `zip-tie` alone. */
     map: path.nullable(),
     seed,
   })
+  .refine(({ size, base_size }) => base_size === null || base_size <= size, { path: ["base_size"] })
   .refine(({ initialization, map }) => (initialization === "zip-tie") === (map !== null), { path: ["map"] });
 
 const adapterSchema = z.strictObject({
@@ -70,9 +73,6 @@ const adapterSchema = z.strictObject({
   modules_to_save: z.array(z.enum(savedModules)),
 });
 
-export const enginePlanSchema = z.strictObject({
-  version: z.literal(1),
-  stage: z.enum(["pretrain", "sft"]),
 const rows = z
   .number()
   .int()
@@ -93,6 +93,9 @@ const droppedSchema = z.strictObject({
   tokenizer: rows,
 });
 
+export const enginePlanSchema = z.strictObject({
+  version: z.literal(1),
+  stage: z.enum(["pretrain", "sft"]),
   model: z.union([
     /** An HF directory, with more tokens than it has or null. */
     z.strictObject({ path, vocabulary: vocabularySchema.nullable() }),
@@ -118,10 +121,10 @@ const droppedSchema = z.strictObject({
       every_steps: count.nullable(),
       /** Sequences at a time. */
       batch_size: count,
+      dropped: droppedSchema,
     })
     .nullable(),
   /** LoRA; null trains every weight. */
-      dropped: droppedSchema,
   adapter: adapterSchema.nullable(),
   /** Of the frozen linear layers inside the decoder; embedding, norms and head are never quantised. */
   quantization: z.strictObject({ type: z.literal("nf4"), double_quant: z.boolean() }).nullable(),
@@ -180,5 +183,5 @@ const droppedSchema = z.strictObject({
 });
 
 export type EnginePlan = z.infer<typeof enginePlanSchema>;
-export type Architecture = z.infer<typeof architectureSchema>;
 export type DroppedCounts = z.infer<typeof droppedSchema>;
+export type Architecture = z.infer<typeof architectureSchema>;

@@ -9,6 +9,7 @@ import { loadBuiltInTemplate, loadTemplate, type Template } from "../templates/t
 import { isTemplateError } from "../templates/template-error";
 import { type LoadedTokenizer, loadTokenizer } from "../tokenizers/tokenizer";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
+import { tokensBeforeExtension } from "./base-vocabulary";
 import type { EnginePlan } from "./engine-plan";
 import { readModelFiles, type StoredDtype, tokenizerFiles } from "./model-files";
 import { newestModelOf } from "./model-source";
@@ -91,20 +92,28 @@ async function modelOf(
   const path =
     source.kind === "directory" ? source.path : await newestModelOf(await referencedPlan(source.path));
   const { shape, files, dtype } = await readModelFiles(path);
-  const missing = missingRows(plan, tokenizer, shape.vocab_size);
-  if (missing === null) {
-    return { model: { path, vocabulary: null }, shape, modelFiles: files, storedDtype: dtype };
-  }
-  if (plan.vocabulary === null) {
+  const rows = shape.vocab_size;
+  const missing = missingRows(plan, tokenizer, rows);
+  if (missing !== null && plan.vocabulary === null) {
     throw new Refused(
       `${missing} Use the model's own tokenizer, or say with embedding_init how the new rows begin.`,
+    );
+  }
+  const before = plan.vocabulary === null ? null : await tokensBeforeExtension(path, tokenizer);
+  const baseSize = before !== null && before <= rows ? before : null;
+  if (plan.vocabulary === null) {
+    return { model: { path, vocabulary: null }, shape, modelFiles: files, storedDtype: dtype };
+  }
+  if (missing === null && baseSize === null) {
+    throw new Refused(
+      `embedding_init would be ignored: the model ${path} has a row for each token of the tokenizer ${plan.tokenizer.path}, and the tokenizer beside it, if there is one, does not tell which of them are new. Leave embedding_init out.`,
     );
   }
   const size = tokenizer.vocabSize;
   const { map } = plan.vocabulary;
   return {
-    model: { path, vocabulary: { ...plan.vocabulary, size, seed: plan.seed } },
-    shape: { ...shape, vocab_size: size },
+    model: { path, vocabulary: { ...plan.vocabulary, size, base_size: baseSize, seed: plan.seed } },
+    shape: { ...shape, vocab_size: Math.max(size, rows) },
     modelFiles: map === null ? files : [...files, map],
     storedDtype: dtype,
   };

@@ -87,14 +87,14 @@ std::vector<float> HfModel::State::read(const std::string& name, Backend& backen
   if (!new_rows || !has_row_per_token(name)) return values;
   std::vector<float> rows = new_rows->of(name, values, config.hidden_size, interruption);
   if (const std::int64_t at = round_to(tensor.info->dtype, rows); at >= 0) {
-    throw FileError(fmt::format(
-        "{}: the new row {} of '{}' is too large for {}, which its rows are stored in; "
-        "check the weights of the zip-tie map",
-        tensor.file->path().string(),
-        static_cast<std::int64_t>(values.size() + static_cast<std::size_t>(at)) / config.hidden_size, name,
-        safetensors_name(tensor.info->dtype)));
+    throw FileError(
+        fmt::format("{}: the new row {} of '{}' is too large for {}, which its rows are stored in; "
+                    "check the weights of the zip-tie map",
+                    tensor.file->path().string(), new_rows->base_size() + at / config.hidden_size, name,
+                    safetensors_name(tensor.info->dtype)));
   }
-  values.insert(values.end(), rows.begin(), rows.end());
+  values.resize(static_cast<std::size_t>(new_rows->rows_afterwards() * config.hidden_size));
+  std::ranges::copy(rows, values.begin() + new_rows->base_size() * config.hidden_size);
   return values;
 }
 
@@ -111,7 +111,7 @@ HfModel::HfModel(std::filesystem::path directory, const std::optional<Vocabulary
     }
   }
   state_->new_rows.emplace(*growth, state_->config.vocab_size, state_->config.initializer_range);
-  state_->config.vocab_size = growth->size;
+  state_->config.vocab_size = state_->new_rows->rows_afterwards();
 }
 
 HfModel::~HfModel() = default;
@@ -190,10 +190,15 @@ void HfModel::write(const std::filesystem::path& directory,
       pass(interruption);
       tensor.file->read(*tensor.info, at, bytes.subspan(at, std::min(copied_piece, old - at)));
     }
-    if (old == bytes.size()) return;
+    if (!state_->new_rows || !has_row_per_token(name)) return;
+    const NewRows& rows = *state_->new_rows;
+    const auto width = static_cast<std::size_t>(state_->config.hidden_size);
+    const std::size_t begin = static_cast<std::size_t>(rows.base_size()) * width;
+    const std::size_t elements = static_cast<std::size_t>(rows.count()) * width;
     const std::vector<float> values = state_->read(name, backend, interruption);
-    const auto rows = std::span(values).subspan(old / size_of(tensor.info->dtype));
-    (void)narrow(rows, tensor.info->dtype, bytes.subspan(old));
+    const std::size_t size = size_of(tensor.info->dtype);
+    (void)narrow(std::span(values).subspan(begin, elements), tensor.info->dtype,
+                 bytes.subspan(begin * size, elements * size));
   };
   write_aside(directory, [&](const std::filesystem::path& aside) { write_hf_model(aside, contents); });
 }

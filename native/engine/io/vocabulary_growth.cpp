@@ -23,11 +23,18 @@ std::int64_t parse_id(const std::string& key) {
 
 }  // namespace
 
-NewRows::NewRows(const VocabularyGrowth& growth, std::int64_t base_size, double initializer_range)
-    : growth_(growth), base_size_(base_size), initializer_range_(initializer_range) {
-  if (growth.size < base_size) {
+NewRows::NewRows(const VocabularyGrowth& growth, std::int64_t model_rows, double initializer_range)
+    : growth_(growth),
+      model_rows_(model_rows),
+      base_size_(growth.base_size.value_or(model_rows)),
+      initializer_range_(initializer_range) {
+  if (base_size_ > model_rows) {
     throw std::invalid_argument(fmt::format(
-        "vocabulary.size: {} is less than the {} tokens that the model has", growth.size, base_size));
+        "vocabulary.base_size: {} is more than the {} rows that the model has", base_size_, model_rows));
+  }
+  if (growth.size < base_size_) {
+    throw std::invalid_argument(fmt::format(
+        "vocabulary.size: {} is less than the {} tokens that the model has", growth.size, base_size_));
   }
   if (growth.initialization == RowInitialization::zip_tie) read_map();
 }

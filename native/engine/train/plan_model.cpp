@@ -71,6 +71,13 @@ LlamaConfig read_architecture(JsonObject json) {
 VocabularyGrowth read_vocabulary(JsonObject json) {
   VocabularyGrowth vocabulary{};
   vocabulary.size = json.integer("size", 1);
+  if (!json.is_null("base_size")) {
+    vocabulary.base_size = json.integer("base_size", 1);
+    if (*vocabulary.base_size > vocabulary.size) {
+      json.refuse("base_size",
+                  fmt::format("expected at most size, {}, found {}", vocabulary.size, *vocabulary.base_size));
+    }
+  }
   constexpr std::array initializations = {RowInitialization::random, RowInitialization::mean,
                                           RowInitialization::zip_tie};
   vocabulary.initialization = initializations[json.choice("initialization", {"random", "mean", "zip-tie"})];

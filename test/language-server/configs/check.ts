@@ -45,6 +45,8 @@ export const project = filesOf({
   "/p/tied/tokenizer.json": tokenizerOf(["a", "b"]),
   "/p/small/config.json": JSON.stringify({ vocab_size: 2 }),
   "/p/small/tokenizer.json": tokenizerOf(["a", "b"]),
+  "/p/padded/config.json": JSON.stringify({ vocab_size: 4 }),
+  "/p/padded/tokenizer.json": tokenizerOf(["a", "b"]),
   "/p/grown/tokenizer.json": tokenizerOf(["a", "b", "ab"]),
   "/p/grown/zip-tie.json": "{}",
   "/p/other.ziptie.yaml": "stage: pretrain\nmodel_name_or_path: base\ndataset: rows.jsonl\n",

@@ -108,6 +108,16 @@ describe("tokenizer-model-vocab", () => {
     const lines = "embedding_init: mean\n^^^^^^^^^^^^^^ incompatible-options: has a row for each\n";
     expect(repaired(pretrain("small"), lines)).toBe("");
   });
+  test("embedding_init where new tokens take rows that the model's own tokenizer leaves unused", () => {
+    const padded = `${pretrain("padded")}tokenizer_name_or_path: grown\n`;
+    expect(check(padded)).toEqual([]);
+    expect(check(`${padded}embedding_init: zip-tie\n`)).toEqual([]);
+    const gone =
+      "embedding_init: zip-tie\nembedding_init_map: gone.json\n                    ^^^^^^^^^ path-not-found: zip-tie map\n";
+    checkAnnotated(padded + gone, check);
+    const lines = "embedding_init: mean\n^^^^^^^^^^^^^^ incompatible-options: has a row for each\n";
+    expect(repaired(pretrain("padded"), lines)).toBe("");
+  });
   test("the zip-tie map must be there", () => {
     const lines =
       "embedding_init: zip-tie\nembedding_init_map: gone.json\n                    ^^^^^^^^^ path-not-found: zip-tie map\n";

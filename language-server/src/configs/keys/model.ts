@@ -111,7 +111,7 @@ export const modelKeys = {
   }),
   embedding_init: optional(z.enum(["random", "mean", "zip-tie"]), {
     source: "Ziptie",
-    says: "How the embeddings of tokens that the model does not have begin: `random` as the model's own did, `mean` as the average of all, `zip-tie` as the average of the tokens that the old tokenizer makes of the same text. Needed when the tokenizer is larger than the model; the rows that are there stay as they are.",
+    says: "How the embeddings of tokens that the model does not have begin: `random` as the model's own did, `mean` as the average of all, `zip-tie` as the average of the tokens that the old tokenizer makes of the same text. Needed when the tokenizer is larger than the model; the rows of tokens that it has stay as they are.",
     default: "none; a tokenizer larger than the model is then refused",
   }),
   embedding_init_map: optional(path, {
