@@ -135,6 +135,47 @@ def test_the_model_keeps_its_type_settings_and_the_adapters_tokenizer(stories, t
         assert json.loads((tmp_path / "again" / "tokenizer.json").read_text())["version"] == "1.0 "
 
 
+SETTINGS, SPECIAL, TEMPLATE = "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"
+
+
+@pytest.mark.parametrize(
+    "own, from_base",
+    [
+        # Whatever the adapter lacks is the base's, as long as the vocabulary is.
+        ([], ["tokenizer.json", SETTINGS, SPECIAL, TEMPLATE]),
+        ([TEMPLATE], ["tokenizer.json", SETTINGS, SPECIAL]),
+        ([SETTINGS], ["tokenizer.json", SPECIAL, TEMPLATE]),
+        # Never two tokenizers at once: what names tokens by their ids goes with its vocabulary.
+        (["tokenizer.json"], [TEMPLATE]),
+        (["tokenizer.model", SETTINGS], [TEMPLATE]),
+        (["vocab.json", "merges.txt", TEMPLATE], []),
+    ],
+)
+def test_tokenizer_files_that_an_adapter_lacks_are_its_bases_but_for_another_vocabulary(own, from_base, tmp_path):
+    base = dict.fromkeys(["tokenizer.json", SETTINGS, SPECIAL, TEMPLATE], "base")
+    merged = tokenizer_files_of_export(base, dict.fromkeys(own, "adapter"), tmp_path)
+    assert merged == dict.fromkeys(own, "adapter") | dict.fromkeys(from_base, "base")
+
+
+def test_a_template_within_an_adapters_settings_is_not_displaced_by_a_file_of_its_base(tmp_path):
+    own = {SETTINGS: {"chat_template": "adapter"}}
+    merged = tokenizer_files_of_export({"tokenizer.json": "base", TEMPLATE: "base"}, own, tmp_path)
+    assert merged == own | {"tokenizer.json": "base"}
+
+
+def tokenizer_files_of_export(base: dict, adapter: dict, tmp_path) -> dict:
+    """What JSON lies beside an exported model whose base and adapter have this beside them, by name."""
+    random_llama(tmp_path / "base", tied=True, kv_heads=2, seed=68)
+    adapted(load(tmp_path / "base"), dict(target_modules=["q_proj"]), tmp_path / "adapter")
+    for directory, files in (("base", base), ("adapter", adapter)):
+        for name, content in files.items():
+            (tmp_path / directory / name).write_text(json.dumps(content))
+    export(tmp_path / "base", tmp_path / "adapter", tmp_path / "merged")
+    others = {"config.json", "generation_config.json", "model.safetensors"}
+    files = [path for path in (tmp_path / "merged").iterdir() if path.name not in others]
+    return {path.name: json.loads(path.read_text()) for path in files}
+
+
 def test_what_cannot_be_merged_is_refused_and_leaves_nothing(tmp_path):
     random_llama(tmp_path / "base", tied=False, kv_heads=2, seed=69)
     adapted(load(tmp_path / "base"), dict(target_modules=LINEAR), tmp_path / "adapter")

@@ -2,12 +2,15 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "engine/io/adapter_merge.h"
 #include "engine/io/hf_config.h"
 #include "engine/io/hf_model.h"
 #include "engine/io/hf_model_writer.h"
+#include "engine/io/json_object.h"
 #include "engine/io/tensor_transfer.h"
 #include "engine/io/write_aside.h"
 
@@ -20,10 +23,38 @@ constexpr std::array tokenizer_file_names = {"tokenizer.json",    "tokenizer_con
                                              "added_tokens.json", "vocab.json",
                                              "merges.txt",        "chat_template.jinja"};
 
-std::vector<std::filesystem::path> tokenizer_files_in(const std::filesystem::path& directory) {
+constexpr std::array vocabulary_file_names = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+
+constexpr std::string_view template_file_name = "chat_template.jinja";
+
+bool has_file(const std::filesystem::path& directory, std::string_view name) {
+  return std::filesystem::is_regular_file(directory / name);
+}
+
+/// In a file of its own or, as older versions of transformers write it, within the tokenizer's settings.
+bool has_chat_template(const std::filesystem::path& directory) {
+  if (has_file(directory, template_file_name)) return true;
+  if (!has_file(directory, "tokenizer_config.json")) return false;
+  const auto settings = read_json(directory / "tokenizer_config.json");
+  return settings.is_object() && settings.contains("chat_template");
+}
+
+/// The adapter's tokenizer files, and those of its base that it does without. An adapter with a vocabulary of
+/// its own takes none of the base's but the chat template: all others name tokens by their ids.
+std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& adapter,
+                                                   const std::filesystem::path& base) {
+  const bool own_vocabulary =
+      std::ranges::any_of(vocabulary_file_names, [&](const char* name) { return has_file(adapter, name); });
+  // The file takes precedence over a template within the settings, be they the adapter's.
+  const bool own_template = has_chat_template(adapter);
   std::vector<std::filesystem::path> files;
-  for (const char* name : tokenizer_file_names) {
-    if (std::filesystem::is_regular_file(directory / name)) files.push_back(directory / name);
+  for (const std::string_view name : tokenizer_file_names) {
+    const bool is_own = name == template_file_name ? own_template : own_vocabulary;
+    if (has_file(adapter, name)) {
+      files.push_back(adapter / name);
+    } else if (!is_own && has_file(base, name)) {
+      files.push_back(base / name);
+    }
   }
   return files;
 }
@@ -44,8 +75,7 @@ void export_model(const ModelExport& request, Backend& backend) {
   HfContents contents;
   contents.config = continued_config(request.model, config, dtype);
   contents.origin = request.model;
-  contents.tokenizer_files = tokenizer_files_in(request.adapter);
-  if (contents.tokenizer_files.empty()) contents.tokenizer_files = tokenizer_files_in(request.model);
+  contents.tokenizer_files = tokenizer_files(request.adapter, request.model);
   for (const WeightShape& weight : weight_shapes(config))
     contents.tensors.push_back({weight.name, dtype, weight.shape});
 

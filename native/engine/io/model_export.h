@@ -17,8 +17,8 @@ struct ModelExport {
 };
 
 /// Merges an adapter into its model and writes the whole as an HF directory that transformers loads, with the
-/// tokenizer files of the adapter or, where it has none, of the model. A quantised model is dequantised
-/// first. One weight is in memory at a time.
+/// tokenizer files of the adapter and, of the model's, those that it lacks; when it has a vocabulary of its
+/// own, at most the chat template. A quantised model is dequantised first. One weight is in memory at a time.
 /// @throws FileError, e.g. when the output exists or a number is too large for the type
 void export_model(const ModelExport& request, Backend& backend);
 
