@@ -407,8 +407,14 @@ export interface GenerationSettings {
   max_new_tokens: number;
   /** 0 always takes the likeliest token. */
   temperature: number;
+  /** Draws from so many of the likeliest tokens; 0: from all. */
+  top_k: number;
   top_p: number;
   seed: number;
+  /** Tokens that end an answer besides those that the model and its template have, by name, text or id. */
+  stop: string[];
+  /** Answers that are written at a time. */
+  batch_size: number;
   /** Whether a model that has a chat template is asked by it; else prompts are texts to be continued. */
   chat_template: boolean;
   /** CPU threads; null for all. */

@@ -13,8 +13,11 @@ interface GenerateOptions extends FormatOption {
   prompts: string;
   maxNewTokens: number;
   temperature: number;
+  topK: number;
   topP: number;
   seed: number;
+  stop: string[];
+  batchSize: number;
   chatTemplate: boolean;
   threads?: number;
 }
@@ -34,9 +37,21 @@ export function registerGenerate(program: Command): void {
     .addOption(number("--max-new-tokens <n>", "tokens of an answer at most", positive, "max_new_tokens"))
     .addOption(number("--temperature <t>", "draw at this temperature; 0: the likeliest token", atLeastZero))
     .addOption(
+      number("--top-k <k>", "draw from so many of the likeliest tokens; 0: from all", natural, "top_k"),
+    )
+    .addOption(
       number("--top-p <p>", "draw from the likeliest tokens of this probability together", share, "top_p"),
     )
     .addOption(number("--seed <n>", "what is drawn follows from it", natural))
+    .addOption(
+      new Option(
+        "--stop <token>",
+        "end an answer at this token, too: as the vocabulary writes it, its text, or its id; may be given several times",
+      )
+        .argParser((token: string, before: string[]) => [...before, token])
+        .default([], "none"),
+    )
+    .addOption(number("--batch-size <n>", "answers that are written at a time", positive, "batch_size"))
     .option("--no-chat-template", "continue each prompt as a text, although there is a chat template")
     .addOption(number("--threads <n>", "CPU threads; all when not given", positive))
     .addOption(
@@ -79,15 +94,20 @@ const atLeastZero: Kind = { accepts: (n) => Number.isFinite(n) && n >= 0, wanted
 const share: Kind = { accepts: (n) => n > 0 && n <= 1, wanted: "a number above 0, 1 at most" };
 
 async function generateAnswers(named: string, options: GenerateOptions): Promise<void> {
-  const { format, maxNewTokens, temperature, topP, seed, chatTemplate, threads = null } = options;
-  if (topP < 1 && temperature === 0) {
-    throw new WrongUsage("--top-p is for drawing: give --temperature, too, or leave it out.");
+  const { format, maxNewTokens, temperature, topK, topP, seed, stop, batchSize, chatTemplate } = options;
+  const { threads = null } = options;
+  const drawing = topK > 0 ? "--top-k" : topP < 1 ? "--top-p" : null;
+  if (drawing !== null && temperature === 0) {
+    throw new WrongUsage(`${drawing} is for drawing: give --temperature, too, or leave it out.`);
   }
   const settings = {
     max_new_tokens: maxNewTokens,
     temperature,
+    top_k: topK,
     top_p: topP,
     seed,
+    stop,
+    batch_size: batchSize,
     chat_template: chatTemplate,
     threads,
   };

@@ -15,6 +15,7 @@ import { type EncodedPrompt, encodePrompts } from "./encode-prompts";
 import { endOfTurn } from "./end-of-turn";
 import { AnswersInOrder } from "./ordered-answers";
 import type { PromptFile, PromptTurns } from "./prompts";
+import { stopTokenIds } from "./stop-tokens";
 
 export interface GenerationRequest {
   /** Absolute: a run, a Hugging Face model directory, or a PEFT adapter directory. */
@@ -27,8 +28,11 @@ export interface GenerationRequest {
 export const defaultSettings: GenerationSettings = {
   max_new_tokens: 256,
   temperature: 0,
+  top_k: 0,
   top_p: 1,
   seed: 0,
+  stop: [],
+  batch_size: 8,
   chat_template: true,
   threads: null,
 };
@@ -59,7 +63,7 @@ export async function generate(
   const model = await answeringModel(path, { byTemplate: settings.chat_template, signal });
   const encoded = await encodePrompts(file, model, { report, signal });
   signal.throwIfAborted();
-  const { stopIds, texts } = await answersOf(file, encoded, model);
+  const { stopIds, texts } = await answersOf(file, encoded, model, settings.stop);
   onEvent({ event: "begin", prompts: file.prompts.length, about: describe(model, encoded, stopIds) });
   report({ message: "Loading the model", fraction: 0 });
   const ordered = new AnswersInOrder(
@@ -114,28 +118,34 @@ function argumentsOf(
   { engineArguments }: AnsweringModel,
   prompts: string,
   stopIds: readonly number[],
-  { max_new_tokens, temperature, top_p, seed, threads }: GenerationSettings,
+  { max_new_tokens, temperature, top_k, top_p, seed, batch_size, threads }: GenerationSettings,
 ): string[] {
   return [
     ...engineArguments,
     ...["--prompts", prompts, "--stream", "--max-new-tokens", String(max_new_tokens)],
     ...(stopIds.length > 0 ? ["--stop-ids", stopIds.join(",")] : []),
-    ...["--temperature", String(temperature), "--top-p", String(top_p), "--seed", String(seed)],
+    ...["--temperature", String(temperature), "--top-k", String(top_k), "--top-p", String(top_p)],
+    ...["--seed", String(seed), "--batch-size", String(batch_size)],
     ...(threads === null ? [] : ["--threads", String(threads)]),
   ];
 }
 
-/** What ends an answer, and how each is read: EOS, what the model's own files say, and what ends a turn of the template. */
+/**
+ * What ends an answer, and how each is read: EOS, what the model's own files say, what ends a turn of the template, and what is
+ * asked for.
+ */
 async function answersOf(
   { prompts }: PromptFile,
   encoded: readonly EncodedPrompt[],
   { template, tokenizer, stopIds }: AnsweringModel,
+  stop: readonly string[],
 ): Promise<{ stopIds: number[]; texts: AnswerText[] }> {
   const turn =
     template !== null && encoded.some(({ isTurn }) => isTurn) ? await endOfTurn(template, tokenizer) : null;
   const atStart = { before: await spaceAtStart(tokenizer), after: "" };
   const inside = { before: "", after: "" };
-  const ids = [tokenizer.special.eos?.id, turn?.id, ...stopIds].filter((id) => id !== undefined);
+  const asked = await stopTokenIds(stop, tokenizer);
+  const ids = [tokenizer.special.eos?.id, turn?.id, ...stopIds, ...asked].filter((id) => id !== undefined);
   const texts = encoded.map(({ isTurn }, index) => {
     if (isTurn && turn !== null) return new AnswerText(tokenizer, turn.margins);
     return new AnswerText(tokenizer, prompts[index]?.content === "" ? atStart : inside);

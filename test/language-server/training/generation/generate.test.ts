@@ -217,6 +217,34 @@ describe.skipIf(!existsSync(engine))("a run", () => {
     expect(await draw("5")).not.toBe(await draw("6"));
   });
 
+  test("draws from the likeliest tokens alone", async () => {
+    const file = prompts({ prompt: "貓？" });
+    const [greedy] = await answers("base-1", file, "--max-new-tokens", "8");
+    const hot = ["--max-new-tokens", "8", "--temperature", "50"];
+    const [first] = await answers("base-1", file, ...hot, "--top-k", "1");
+    expect(first).toEqual(greedy);
+    expect((await answers("base-1", file, ...hot))[0]?.answer).not.toBe(greedy?.answer);
+  });
+
+  test("ends an answer at a token that is asked for, by name, text or id", async () => {
+    const { vocab } = JSON.parse(readFileSync(join(trained, "tokenizer/tokenizer.json"), "utf8")).model;
+    const file = prompts({ prompt: "天氣？" }, { prompt: "貓？" });
+    for (const token of ["天", String(vocab.天)]) {
+      const [weather, cat] = await answers("sft-1", file, "--stop", "。", "--stop", token);
+      expect(weather).toMatchObject({ answer: "晴", finish: "stop" });
+      expect(cat).toMatchObject({ answer: "很可愛😀！", finish: "stop" });
+    }
+    const { status, stderr } = await run(["sft-1", "--prompts", file, "--stop", "天氣不好"]);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/"天氣不好" is \d+ tokens of the tokenizer/)]);
+  });
+
+  test("answers alike however many answers are written at a time", async () => {
+    const file = prompts({ prompt: "天氣？" }, { prompt: "貓？" }, { prompt: "天氣？" });
+    const one = await answers("sft-1", file, "--batch-size", "1");
+    expect(one.map(({ answer }) => answer)).toEqual(["晴天。", "很可愛😀！", "晴天。"]);
+    expect(await answers("sft-1", file, "--batch-size", "3")).toEqual(one);
+  });
+
   test("cancelled, keeps whole answers, leaves nothing behind and says 1", async () => {
     const many = Array.from({ length: 4000 }, (_, index) => ({ prompt: `貓？${index}` }));
     const temporary = temporaryFolder();
@@ -362,6 +390,9 @@ describe.skipIf(!existsSync(engine))("what cannot be answered", () => {
     ["no such file", ["sft-1", "--prompts", "none.jsonl"], /^none\.jsonl is not there\.$/m],
     ["a number that is none", ["sft-1", "--prompts", "-", "--temperature", "hot"], /a number from 0 on/],
     ["a share above 1", ["sft-1", "--prompts", "-", "--top-p", "1.5"], /above 0, 1 at most/],
+    ["no batch", ["sft-1", "--prompts", "-", "--batch-size", "0"], /a whole number above 0/],
+    ["part of a token", ["sft-1", "--prompts", "-", "--top-k", "1.5"], /a whole number/],
+    ["top-k without a temperature", ["sft-1", "--prompts", "-", "--top-k", "5"], /--top-k .*--temperature/],
     ["an option without effect", ["sft-1", "--prompts", "-", "--top-p", "0.5"], /--temperature/],
   ])("%s is wrong usage", async (_, args, said) => {
     const { status, stderr } = await run(args);
