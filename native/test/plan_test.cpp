@@ -47,6 +47,7 @@ TEST_CASE("A complete plan is read") {
   CHECK(plan.adapter->target_modules == std::vector<std::string>{"q_proj"});
   CHECK(plan.schedule.name == ScheduleName::cosine);
   CHECK(plan.optimizer.beta2 == 0.999);
+  CHECK(!plan.evaluation->on_start);
   CHECK(plan.evaluation->every_steps == 5);
   CHECK(plan.save_total_limit == 2);
   CHECK(plan.threads == 1);
@@ -194,6 +195,8 @@ TEST_CASE("Unknown keys, wrong types and impossible values are refused with the 
        },
        "batching.max_length: 257 sequences (batching.per_device_train_batch_size) of 16777216 tokens "
        "(batching.max_length) are 4311744512 tokens, a batch holds at most 4294967295; lower one of the two"},
+      {[](json& p) { p["evaluation"]["on_start"] = 1; },
+       "evaluation.on_start: expected true or false, found 1"},
       {[](json& p) {
          p["evaluation"]["batch_size"] = 257;
          p["batching"]["max_length"] = 1 << 24;

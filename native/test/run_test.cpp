@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/io/checkpoint.h"
 #include "engine/io/tensor_transfer.h"
 #include "engine/train/run_lock.h"
 #include "refusal.h"
@@ -40,6 +41,12 @@ std::vector<std::string> history(const fs::path& run) {
     if (event["event"] == "evaluation") history.push_back("evaluation " + event["loss"].dump());
   }
   return history;
+}
+
+std::vector<int> evaluated_steps(const fs::path& run) {
+  std::vector<int> steps;
+  for (const json& event : events_named(run, "evaluation")) steps.push_back(event["step"]);
+  return steps;
 }
 
 struct Fixture {
@@ -83,9 +90,7 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(steps[11]["loss"].get<double>() < steps[0]["loss"].get<double>());
   CHECK(steps[0]["memory_bytes"].get<double>() > 1 << 20);
 
-  std::vector<int> evaluated;
-  for (const json& event : events_named(run, "evaluation")) evaluated.push_back(event["step"]);
-  CHECK(evaluated == std::vector<int>{5, 10, 12});
+  CHECK(evaluated_steps(run) == std::vector<int>{5, 10, 12});
   std::vector<int> saved;
   for (const json& event : events_named(run, "checkpoint")) saved.push_back(event["step"]);
   CHECK(saved == std::vector<int>{4, 8, 12});
@@ -166,6 +171,63 @@ TEST_CASE_FIXTURE(Fixture, "Stopped and resumed, a run goes on as if nothing had
     CHECK(started[1]["resumed_from"] == 5);
     CHECK(started[2]["resumed_from"] == 9);
   }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Evaluated on start, a run says the loss before its first step and learns the same") {
+  const json without = elsewhere("without");
+  carry_out(without);
+  plan["evaluation"]["on_start"] = true;
+  carry_out(plan);
+  const auto events = read_events(run);
+  CHECK(events[0]["event"] == "run_started");
+  CHECK(events[1]["event"] == "evaluation");
+  CHECK(events[1]["step"] == 0);
+  // Random weights this small give every token of the 32 about the same probability.
+  CHECK(events[1]["loss"].get<double>() == doctest::Approx(std::log(32)).epsilon(0.01));
+  CHECK(evaluated_steps(run) == std::vector<int>{0, 5, 10, 12});
+  const auto beside = history(directory / "without"), all = history(run);
+  CHECK(std::vector(all.begin() + 1, all.end()) == beside);
+  CHECK(file_text(run / "model/model.safetensors") ==
+        file_text(directory / "without/model/model.safetensors"));
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Resumed from a checkpoint, a run is not evaluated on start again; begun again, it is") {
+  plan["evaluation"]["on_start"] = true;
+  const json whole = elsewhere("whole"), again = elsewhere("again");
+  carry_out(whole);
+  CHECK(carry_out(plan, false, 1).step == 1);
+  carry_out(plan, true);
+  CHECK(history(run) == history(directory / "whole"));
+
+  RunControl control;
+  control.stop = [&] { return !evaluated_steps(directory / "again").empty(); };
+  control.log = [](const std::string&) {};
+  const RunOutcome stopped = run_training(parse_plan(again, "plan.json"), control);
+  CHECK(stopped.stopped);
+  CHECK(stopped.step == 0);
+  CHECK(stopped.evaluation_loss);
+  carry_out(again, true);
+  CHECK(evaluated_steps(directory / "again") == std::vector<int>{0, 0, 5, 10, 12});
+  const auto parts = history(directory / "again");
+  CHECK(parts[0] == parts[1]);
+  CHECK(std::vector(parts.begin() + 1, parts.end()) == history(directory / "whole"));
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "Stopped during the evaluation on start, a run has taken no step and saved nothing") {
+  plan["evaluation"]["on_start"] = true;
+  const RunOutcome stopped = carry_out(plan, false, 0);
+  CHECK(stopped.stopped);
+  CHECK(stopped.step == 0);
+  CHECK(!stopped.evaluation_loss);
+  CHECK(evaluated_steps(run).empty());
+  CHECK(events_named(run, "step").empty());
+  CHECK(CheckpointStore(run).steps().empty());
+  CHECK(read_events(run).back()["state"] == "stopped");
+  CHECK(!carry_out(plan, true).stopped);
+  CHECK(evaluated_steps(run) == std::vector<int>{0, 5, 10, 12});
 }
 
 TEST_CASE_FIXTURE(Fixture,

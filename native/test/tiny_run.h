@@ -63,6 +63,7 @@ inline nlohmann::json tiny_plan(const std::filesystem::path& directory, int step
              {"dropped", none_dropped()}}}},
           {"evaluation",
            {{"shards", {(directory / "evaluation.safetensors").string()}},
+            {"on_start", false},
             {"every_steps", 5},
             {"batch_size", 2},
             {"dropped", none_dropped()}}},

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { lengthsOf, pointsSince, RunSeriesBuilder } from "../../extension/src/training/run-series";
+import {
+  emptySeries,
+  lengthsOf,
+  pointsSince,
+  RunSeriesBuilder,
+} from "../../extension/src/training/run-series";
 import type { RunEvent } from "../../language-server/src/protocol";
 
 const time = "2025-03-01T09:00:00.000Z";
@@ -92,6 +97,18 @@ describe("a resumed run", () => {
     const { series } = built(...before, started(2), step(3, 1.5), step(4, 1.25), step(5, 1));
     expect(series.step).toEqual([1, 2, 3, 4, 5]);
     expect(series.loss.slice(2)).toEqual([1.5, 1.25, 1]);
+  });
+
+  test("that begins again forgets what was measured before its first step, too", () => {
+    const builder = built(started(), evaluation(0), step(1));
+    expect(builder.add([started(0)])).toEqual({ rewound: true });
+    expect(builder.series).toEqual(emptySeries());
+  });
+
+  test("that goes on keeps what was measured before its first step", () => {
+    expect(built(started(), evaluation(0), ...before.slice(1), started(2)).series.evaluation_step).toEqual([
+      0,
+    ]);
   });
 
   test("from its very last step takes nothing back", () => {

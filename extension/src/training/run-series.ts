@@ -87,9 +87,11 @@ export class RunSeriesBuilder {
     switch (event.event) {
       case "run_started": {
         if (event.resumed_from === undefined) return false;
-        const steps = keepUpTo(series, stepColumns, event.resumed_from);
-        const evaluations = keepUpTo(series, evaluationColumns, event.resumed_from);
-        const checkpoints = keepUpTo(series, checkpointColumns, event.resumed_from);
+        // A run that begins again is evaluated again before its first step.
+        const last = event.resumed_from === 0 ? -1 : event.resumed_from;
+        const steps = keepUpTo(series, stepColumns, last);
+        const evaluations = keepUpTo(series, evaluationColumns, last);
+        const checkpoints = keepUpTo(series, checkpointColumns, last);
         return steps || evaluations || checkpoints;
       }
       case "step": {

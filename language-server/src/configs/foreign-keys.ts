@@ -14,7 +14,7 @@ const unread: readonly (readonly [source: string, keys: string[]])[] = [
       use_liger_kernel liger_kernel_config use_cache neftune_noise_alpha torch_empty_cache_steps auto_find_batch_size
       logging_strategy logging_first_step log_on_each_node logging_nan_inf_filter include_num_input_tokens_seen
       log_level log_level_replica disable_tqdm report_to run_name project trackio_space_id trackio_bucket_id
-      trackio_static_space_id eval_delay prediction_loss_only eval_on_start eval_do_concat_batches
+      trackio_static_space_id eval_delay prediction_loss_only eval_do_concat_batches
       eval_use_gather_object eval_accumulation_steps include_for_metrics batch_eval_metrics save_only_model
       save_on_each_node enable_jit_checkpoint push_to_hub hub_token hub_private_repo hub_model_id hub_strategy
       hub_always_push hub_revision load_best_model_at_end metric_for_best_model greater_is_better ignore_data_skip

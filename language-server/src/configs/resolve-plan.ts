@@ -46,6 +46,7 @@ export function resolveTrainingPlan(reading: ConfigReading, files: ConfigFiles):
         ? null
         : {
             dataset: sourcesOf(config, "eval_dataset", folder),
+            on_start: config.eval_on_start,
             interval: intervalOf(config.eval_strategy, config.eval_steps),
             batch_size: config.per_device_eval_batch_size,
           },

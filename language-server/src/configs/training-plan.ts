@@ -24,7 +24,9 @@ export interface TrainingPlan {
   readonly dataset: readonly DatasetSource[];
   readonly evaluation: {
     readonly dataset: readonly DatasetSource[];
-    /** null: only after the last step. */
+    /** Before the first step, too. */
+    readonly on_start: boolean;
+    /** null: not between the first step and the last. */
     readonly interval: Interval | null;
     readonly batch_size: number;
   } | null;

@@ -117,6 +117,8 @@ export const enginePlanSchema = z.strictObject({
   evaluation: z
     .strictObject({
       shards: z.array(path).min(1),
+      /** Evaluate before the first step, too. */
+      on_start: z.boolean(),
       /** Evaluate after every so many steps, and always after the last one; null: only after the last. */
       every_steps: count.nullable(),
       /** Sequences at a time. */

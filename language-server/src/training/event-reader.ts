@@ -123,7 +123,10 @@ function parseObject(text: string): RunEvent | undefined {
   return parsed.success ? parsed.data : undefined;
 }
 
-/** Every event of a run that counts: points after the step that a resumed run began from belong to a branch given up. */
+/**
+ * Every event of a run that counts: points after the step that a resumed run went on from belong to a branch given up. One that
+ * began again at step 0 gave up every point, those of step 0 too.
+ */
 export function withoutAbandoned(events: readonly RunEvent[]): RunEvent[] {
   const kept: RunEvent[] = [];
   for (const event of events) {
@@ -143,6 +146,6 @@ export function withoutAbandoned(events: readonly RunEvent[]): RunEvent[] {
 function isAfter(event: RunEvent, step: number): boolean {
   return (
     (event.event === "step" || event.event === "evaluation" || event.event === "checkpoint") &&
-    event.step > step
+    (event.step > step || step === 0)
   );
 }

@@ -13,7 +13,7 @@ import { stepsPerEpoch, totalSteps } from "./steps";
 /** The engine's plan but for what only a prepared run has: shards, hashes and the run directory. */
 export type DraftPlan = Omit<EnginePlan, "data" | "evaluation" | "inputs" | "output"> & {
   data: { path: string; weight: number }[];
-  evaluation: { paths: string[]; every_steps: number | null; batch_size: number } | null;
+  evaluation: { paths: string[]; on_start: boolean; every_steps: number | null; batch_size: number } | null;
 };
 
 export interface TokenisedData {
@@ -61,6 +61,7 @@ export function draftPlan(
     data: data.train.map(({ path, weight }) => ({ path, weight })),
     evaluation: plan.evaluation && {
       paths: data.evaluation.map(({ path }) => path),
+      on_start: plan.evaluation.on_start,
       every_steps: inSteps(plan.evaluation.interval),
       batch_size: plan.evaluation.batch_size,
     },

@@ -132,6 +132,7 @@ async function fillRunDirectory(
     })),
     evaluation: draft.evaluation && {
       shards: evaluation.flatMap((data) => data.shards.map(({ path }) => path)),
+      on_start: draft.evaluation.on_start,
       every_steps: draft.evaluation.every_steps,
       batch_size: draft.evaluation.batch_size,
       dropped: droppedCounts(summaries.evaluation),

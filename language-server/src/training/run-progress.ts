@@ -71,7 +71,8 @@ export class RunProgress {
 
   #forgetAfter(step: number): void {
     this.#points = this.#points.filter((point) => point.step <= step);
-    this.#evaluations = this.#evaluations.filter((evaluation) => evaluation.step <= step);
+    // A run that begins again is evaluated again before its first step.
+    this.#evaluations = this.#evaluations.filter((evaluation) => step > 0 && evaluation.step <= step);
     this.#resumedFrom = step;
   }
 }

@@ -81,6 +81,7 @@ const harmlessKeys = new Set([
   "logging_steps",
   "eval_strategy",
   "eval_steps",
+  "eval_on_start",
   "per_device_eval_batch_size",
   "save_strategy",
   "save_steps",

@@ -67,8 +67,9 @@ void read_data(JsonObject& json, Plan& plan) {
   }
   if (!json.is_null("evaluation")) {
     JsonObject evaluation = json.object("evaluation");
-    plan.evaluation = {paths(evaluation, "shards"), count_or_null(evaluation, "every_steps"),
-                       count(evaluation, "batch_size", 1 << 14), read_dropped(evaluation.object("dropped"))};
+    plan.evaluation = {paths(evaluation, "shards"), evaluation.boolean("on_start"),
+                       count_or_null(evaluation, "every_steps"), count(evaluation, "batch_size", 1 << 14),
+                       read_dropped(evaluation.object("dropped"))};
     if (plan.evaluation->shards.empty()) evaluation.refuse("shards", "name at least one file");
     evaluation.refuse_other_keys();
   }

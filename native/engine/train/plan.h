@@ -28,6 +28,7 @@ struct Plan {
   };
   struct Evaluation {
     std::vector<std::filesystem::path> shards;
+    bool on_start;  ///< before the first step, too
     std::optional<std::int64_t> every_steps;
     std::int64_t batch_size;
     RowCounts dropped;

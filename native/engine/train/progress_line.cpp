@@ -14,6 +14,8 @@ bool ProgressLine::is_time() {
 }
 
 std::optional<std::string> ProgressLine::evaluating(std::int64_t step, std::int64_t done, std::int64_t rows) {
+  // What comes before the first step says nothing of how long steps take.
+  if (step == done_) begin_ = Clock::now();
   if (!is_time()) return std::nullopt;
   return fmt::format("step {}: evaluating, {} of {} rows", step, done, rows);
 }

@@ -23,7 +23,7 @@ RunState parse_state(const nlohmann::json& value, const std::string& source) {
   state.step = json.integer("step", 1);
   if (!json.is_null("loss")) state.loss = json.number("loss");
   if (!json.is_null("evaluation_loss")) state.evaluation_loss = json.number("evaluation_loss");
-  state.evaluated_step = json.integer("evaluated_step", 0);
+  if (!json.is_null("evaluated_step")) state.evaluated_step = json.integer("evaluated_step", 0);
   state.plan = json.object("plan").json();
   json.refuse_other_keys();
   return state;
@@ -39,7 +39,7 @@ nlohmann::json RunState::json() const {
           {"step", step},
           {"loss", number(loss)},
           {"evaluation_loss", number(evaluation_loss)},
-          {"evaluated_step", evaluated_step},
+          {"evaluated_step", evaluated_step ? nlohmann::json(*evaluated_step) : nlohmann::json()},
           {"plan", plan}};
 }
 

@@ -13,9 +13,9 @@ namespace ziptie {
 /// Where a run stood when a checkpoint was written; its `state.json`.
 struct RunState {
   std::int64_t step = 0;
-  std::optional<double> loss;             ///< of that step
-  std::optional<double> evaluation_loss;  ///< the last one measured,
-  std::int64_t evaluated_step = 0;        ///< and after which step that was
+  std::optional<double> loss;                  ///< of that step
+  std::optional<double> evaluation_loss;       ///< the last one measured that is finite
+  std::optional<std::int64_t> evaluated_step;  ///< after which the last one was measured; 0: before the first
   nlohmann::json plan;
 
   nlohmann::json json() const;

@@ -179,8 +179,8 @@ void Run::announce() {
 }
 
 void Run::train() {
-  // An engine may have been killed, or stopped, between a step and its evaluation.
-  if (state_.step > 0 && evaluation_is_due()) evaluate();
+  // That before the first step; and an engine may have been killed, or stopped, between a step and its own.
+  if (evaluation_is_due()) evaluate();
   while (state_.step < plan_.schedule.steps && take_step(state_.step + 1)) {
     if (evaluation_is_due()) evaluate();
     if (plan_.save_steps && state_.step % *plan_.save_steps == 0) save_checkpoint();
@@ -215,6 +215,7 @@ bool Run::take_step(std::int64_t step) {
 
 bool Run::evaluation_is_due() const {
   if (!plan_.evaluation || state_.evaluated_step == state_.step) return false;
+  if (state_.step == 0) return plan_.evaluation->on_start;
   return state_.step == plan_.schedule.steps ||
          (plan_.evaluation->every_steps && state_.step % *plan_.evaluation->every_steps == 0);
 }

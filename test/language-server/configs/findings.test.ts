@@ -175,6 +175,7 @@ describe("incompatible-options", () => {
   });
   test("evaluation without data", () => {
     marked(pretrain, "eval_strategy: steps\n^^^^^^^^^^^^^ missing-key: eval_dataset\n");
+    marked(pretrain, "eval_on_start: true\n^^^^^^^^^^^^^ missing-key: eval_dataset\n");
   });
   test("a format that the stage does not train on", () => {
     checkAnnotated(

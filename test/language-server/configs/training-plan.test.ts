@@ -154,7 +154,8 @@ test.each([
   ["save_strategy: no", { checkpointing: { interval: null } }],
   ["save_strategy: epoch", { checkpointing: { interval: { epochs: 1 } } }],
   ["save_steps: 0.25", { checkpointing: { interval: { share: 0.25 } } }],
-  ["eval_dataset: rows.jsonl", { evaluation: { interval: null, batch_size: 8 } }],
+  ["eval_dataset: rows.jsonl", { evaluation: { on_start: false, interval: null, batch_size: 8 } }],
+  ["eval_dataset: rows.jsonl\neval_on_start: true", { evaluation: { on_start: true, interval: null } }],
   [
     "eval_dataset: rows.jsonl\neval_strategy: steps\neval_steps: 9",
     { evaluation: { interval: { steps: 9 } } },

@@ -116,6 +116,16 @@ describe("reading events as they are written", () => {
   });
 });
 
+test("of a run that began again every point is forgotten, that before its first step too", async () => {
+  const path = file();
+  const evaluation = JSON.stringify({ event: "evaluation", time, step: 0, loss: 4, tokens: 10 });
+  const lines = [started(), evaluation, step(1), started(0), evaluation, step(1)];
+  writeFileSync(path, lines.map((line) => `${line}\n`).join(""));
+  const { events } = await new EventReader(path).read();
+  const kept = withoutAbandoned(events).map(({ event }) => event);
+  expect(kept).toEqual(["run_started", "run_started", "evaluation", "step"]);
+});
+
 test("points after the step that a resumed run began from are forgotten", async () => {
   const path = file();
   const lines = [started(), step(1), step(2), step(3), warning("kept"), started(2), step(3), step(4)];

@@ -85,6 +85,9 @@ describe("preparing a run", () => {
   test("writes config, record, shards and a plan that the engine's schema takes", async () => {
     const { plan, text } = pretrain(texts(20), {
       eval_dataset: "base.jsonl",
+      eval_on_start: true,
+      eval_strategy: "steps",
+      eval_steps: 0.5,
       num_train_epochs: 2,
       warmup_ratio: 0.1,
     });
@@ -101,8 +104,13 @@ describe("preparing a run", () => {
     expect(enginePlan.data).toEqual([
       { shards: [join(run, "data", "train-1-00001.safetensors")], weight: 1, dropped },
     ]);
-    expect(enginePlan.evaluation?.dropped).toEqual(dropped);
-    expect(enginePlan.evaluation?.shards).toEqual([join(run, "data", "evaluation-1-00001.safetensors")]);
+    expect(enginePlan.evaluation).toEqual({
+      shards: [join(run, "data", "evaluation-1-00001.safetensors")],
+      on_start: true,
+      every_steps: 3,
+      batch_size: 8,
+      dropped,
+    });
     const inputs = Object.keys(enginePlan.inputs);
     expect(inputs).toContain(join(directory, "tokenizer", "tokenizer.json"));
     expect(inputs).toContain(join(run, "data", "train-1-00001.safetensors"));

@@ -109,6 +109,21 @@ describe("the states of a run", () => {
     expect(await summary(run)).toMatchObject({ state: "interrupted", resumable: false });
   });
 
+  test("a run that was only evaluated stands before its first step; begun again, it has yet to be", async () => {
+    const run = preparedRun(directory, "sft-1");
+    const time = "2025-01-01T00:00:00.000Z";
+    const say = (...events: object[]) =>
+      appendFileSync(
+        join(run, "events.jsonl"),
+        events.map((event) => `${JSON.stringify({ time, ...event })}\n`).join(""),
+      );
+    const started = { event: "run_started", device: "cpu", parameters: 1, trainable_parameters: 1, steps: 5 };
+    say(started, { event: "evaluation", step: 0, loss: 6, tokens: 9 });
+    expect(await summary(run)).toMatchObject({ step: 0, steps: 5, loss: null, evaluation_loss: 6 });
+    say({ event: "run_finished", state: "stopped", step: 0 }, { ...started, resumed_from: 0 });
+    expect(await summary(run)).toMatchObject({ step: 0, loss: null, evaluation_loss: null });
+  });
+
   test("half a line at the end and garbage in between change nothing", async () => {
     const run = preparedRun(directory, "sft-1");
     await start(run, "trains");

@@ -147,6 +147,32 @@ describe("states", () => {
 });
 
 describe("charts", () => {
+  test("an evaluation before the first step is a point of its own, where the axis begins", async () => {
+    panel = await PanelPage.open(browser, server);
+    const primary = summary("sft-3", { step: 0, loss: null, evaluation_loss: 6.01 });
+    const evaluated = { ...series(0), evaluation_step: [0], evaluation_loss: [6.01] };
+    await panel.send({
+      type: "snapshot",
+      primary: primary.run,
+      runs: [{ summary: primary, series: evaluated }],
+      available: [primary],
+      max_overlaid: 2,
+    });
+    expect(await state()).toBe("live");
+    expect(await text(".run-header")).toContain("step 0/3,120");
+    expect(await text(".now")).toContain("6.010");
+    const chart = panel.page.locator(".loss-chart .chart");
+    await chart.focus();
+    expect(await chart.getAttribute("aria-label")).toContain("Step 0, evaluation 6.010");
+    await panel.send({ type: "append", run: primary.run, summary: summary("sft-3"), series: series(2) });
+    await panel.page.getByRole("button", { name: "Copy CSV" }).click();
+    const copied = (await panel.sent()).find((message) => message.type === "copy");
+    expect(copied?.text.split("\r\n").slice(1, 3)).toEqual([
+      "sft-3,0,,,,,,6.01,",
+      expect.stringMatching(/^sft-3,1,\d/),
+    ]);
+  });
+
   test("new points move the values and the charts", async () => {
     panel = await PanelPage.open(browser, server);
     await panel.send(snapshot());

@@ -145,7 +145,13 @@ export class ChartGroup {
   /** What the charts say of a step, in one line for screen readers. */
   describe(step: number | undefined): string {
     const [run] = this.#runs;
-    if (run === undefined || run.step.length === 0) return t("no points yet");
+    if (run === undefined || run.isEmpty) return t("no points yet");
+    if (run.step.length === 0) {
+      return [
+        t("Step {0}", formatCount(run.evaluation_step.last)),
+        `${t("evaluation")} ${formatLoss(run.evaluation_loss.last)}`,
+      ].join(", ");
+    }
     const index = step === undefined ? run.step.length - 1 : run.step.nearest(step);
     const values = this.#smallColumns.map(
       ({ column, format }, at) => `${this.small[at]?.title ?? ""} ${format(run[column].at(index))}`,
@@ -206,7 +212,7 @@ export class ChartGroup {
       }
     }
     if (from > to) return { from: 0, to: 1 };
-    return from === to ? { from: from - 1, to: to + 1 } : { from, to };
+    return from === to ? { from: Math.max(0, from - 1), to: to + 1 } : { from, to };
   }
 
   #range(): { from: number; to: number } {

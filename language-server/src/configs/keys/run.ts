@@ -49,6 +49,10 @@ export const runKeys = {
     says: "Evaluate after every so many optimizer steps (below 1: share of the run), for `eval_strategy: steps`.",
     default: "HF: `logging_steps`",
   }),
+  eval_on_start: key(z.boolean(), false, {
+    source: hf,
+    says: "Evaluate before the first step, too: what the model is worth before it has learned anything here.",
+  }),
   per_device_eval_batch_size: key(count, 8, {
     source: hf,
     says: "Sequences in one forward pass of the evaluation.",

@@ -10,6 +10,9 @@ export function evaluationOptions(report: OptionReport): void {
         `\`eval_strategy: ${strategy}\` needs an \`eval_dataset\` to evaluate on.`,
       );
     }
+    if (report.config.eval_on_start) {
+      report.missing("eval_on_start", "`eval_on_start: true` needs an `eval_dataset` to evaluate on.");
+    }
   }
   if (report.has("eval_steps") && strategy !== "steps") {
     report.incompatible("eval_steps", `With \`eval_strategy: ${strategy}\`, \`eval_steps\` is ignored.`);
