@@ -1,5 +1,6 @@
 """Reference models and reference training, by transformers, PEFT and PyTorch."""
 
+import re
 from pathlib import Path
 
 import numpy
@@ -12,6 +13,8 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Trainer,
+    get_scheduler,
 )
 
 FAMILIES = {
@@ -99,6 +102,19 @@ def random_rows(count: int, vocabulary: int, seed: int, longest: int = 48) -> li
     return rows
 
 
+def learnable_rows(count: int, vocabulary: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """Rows of a few phrases in random order, of which the loss mask leaves out the first: which words there are can be
+    learned, and what follows a word within a phrase."""
+    random = numpy.random.default_rng(seed)
+    phrases = [random.choice(numpy.arange(3, vocabulary), 6, replace=False).tolist() for _ in range(8)]
+    rows = []
+    for _ in range(count):
+        chosen = random.integers(0, len(phrases), int(random.integers(2, 7)))
+        ids = [token for phrase in chosen for token in phrases[phrase]]
+        rows.append((ids, [0] * 6 + [1] * (len(ids) - 6)))
+    return rows
+
+
 def loss_sum(model, rows) -> tuple[torch.Tensor, int]:
     """Sum of negative log-likelihoods over supervised tokens, each row alone; and how many tokens that is."""
     total, tokens = 0, 0
@@ -112,8 +128,64 @@ def loss_sum(model, rows) -> tuple[torch.Tensor, int]:
     return total, tokens
 
 
+def parameter_groups(model, settings: dict) -> list[dict]:
+    """The trained parameters of a model by name, as torch's groups, for a plan's `optimizer`: those that transformers'
+    Trainer spares get no decay; those of embedding and head have their rate, by `lr_scale`."""
+    decaying = set(Trainer.get_decay_parameter_names(None, model))
+    groups = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        of_ends = re.search(r"\b(embed_tokens|lm_head)\b", name) is not None
+        groups.setdefault((of_ends, name in decaying), []).append((name, parameter))
+    embedding_rate = settings["embedding_learning_rate"] or settings["learning_rate"]
+    return [
+        {
+            "params": named,
+            "lr": settings["learning_rate"],
+            "lr_scale": embedding_rate / settings["learning_rate"] if of_ends else 1.0,
+            "weight_decay": settings["weight_decay"] if decays else 0.0,
+        }
+        for (of_ends, decays), named in groups.items()
+    ]
+
+
+def adamw(model, settings: dict) -> torch.optim.Optimizer:
+    """torch.optim.AdamW as a plan's `optimizer` sets it."""
+    return torch.optim.AdamW(
+        parameter_groups(model, settings), betas=tuple(settings["betas"]), eps=settings["epsilon"]
+    )
+
+
+def scheduled_rates(schedule: dict, peak: float) -> list[float]:
+    """The learning rate of each step, by transformers' scheduler of that name, as its Trainer would use it."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=peak)
+    scheduler = get_scheduler(
+        schedule["name"],
+        optimizer,
+        num_warmup_steps=schedule["warmup_steps"],
+        num_training_steps=schedule["steps"],
+        scheduler_specific_kwargs=(
+            {"min_lr_rate": schedule["min_lr_rate"]} if schedule["name"] == "cosine_with_min_lr" else None
+        ),
+    )
+    rates = []
+    for _ in range(schedule["steps"]):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def warmed_up(rates: list[float], warmup_steps: int, peak: float) -> list[float]:
+    """The same with the warm-up that native/README.md states: its step s, from 1, has s / warmup_steps of the peak, where
+    transformers' has (s - 1) / warmup_steps, whose first step learns nothing."""
+    return [peak * (step + 1) / warmup_steps for step in range(warmup_steps)] + rates[warmup_steps:]
+
+
 def train(model, rows, *, steps, batch_size, accumulation, optimizer, rate, max_grad_norm) -> list[dict]:
-    """Optimizer steps over `rows` in order, round and round; `rate(step)` is the learning rate of step 1, 2, …
+    """Optimizer steps over `rows` in order, round and round; `rate(step)` is the learning rate of step 1, 2, …, of which
+    a parameter group has its `lr_scale`.
 
     Returns loss and gradient norm of each step. The loss is the mean over the supervised tokens of the whole step.
     """
@@ -129,7 +201,7 @@ def train(model, rows, *, steps, batch_size, accumulation, optimizer, rate, max_
         trainable = [p for p in model.parameters() if p.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(trainable, max_grad_norm)
         for group in optimizer.param_groups:
-            group["lr"] = rate(step)
+            group["lr"] = rate(step) * group["lr_scale"]
         optimizer.step()
         history.append({"loss": loss.item(), "grad_norm": norm.item()})
     return history
