@@ -7,6 +7,8 @@ import torch
 from bitsandbytes.functional import create_dynamic_map
 
 F = numpy.float32
+# bitsandbytes' `min_8bit_size`.
+SMALLEST_IN_8_BITS = 4096
 
 
 class BlockwiseState:
@@ -19,6 +21,7 @@ class BlockwiseState:
         self.blocks = -(-elements // 256)
         self.codes = numpy.zeros(elements, numpy.uint8)
         self.absmax = numpy.zeros(self.blocks, F)
+        self.scaled = numpy.zeros(elements, F)  # what the codes are the nearest to
 
     def dequantized(self) -> numpy.ndarray:
         return self.map[self.codes] * numpy.repeat(self.absmax, 256)[: self.elements]
@@ -28,7 +31,21 @@ class BlockwiseState:
         padded[: self.elements] = values
         self.absmax = numpy.abs(padded).reshape(-1, 256).max(1)
         divisor = numpy.repeat(numpy.where(self.absmax > 0, self.absmax, F(1)), 256)[: self.elements]
-        self.codes = numpy.searchsorted(self.midpoints, values / divisor).astype(numpy.uint8)
+        self.scaled = values / divisor
+        self.codes = numpy.searchsorted(self.midpoints, self.scaled).astype(numpy.uint8)
+
+
+class WholeState:
+    """A moment in float32, as tensors have that are too small for 8 bits."""
+
+    def __init__(self, elements: int):
+        self.values = numpy.zeros(elements, F)
+
+    def dequantized(self) -> numpy.ndarray:
+        return self.values
+
+    def quantize(self, values: numpy.ndarray) -> None:
+        self.values = values
 
 
 class Formulas:
@@ -38,8 +55,9 @@ class Formulas:
         self.p = value.copy()
         self.rate, self.beta1, self.beta2 = learning_rate, beta1, beta2
         self.epsilon, self.weight_decay = epsilon, weight_decay
-        self.first = BlockwiseState(value.size, signed=True)
-        self.second = BlockwiseState(value.size, signed=False)
+        in_8_bits = value.size >= SMALLEST_IN_8_BITS
+        self.first = BlockwiseState(value.size, signed=True) if in_8_bits else WholeState(value.size)
+        self.second = BlockwiseState(value.size, signed=False) if in_8_bits else WholeState(value.size)
 
     def step(self, number: int, gradient: numpy.ndarray) -> None:
         root = math.sqrt(1 - self.beta2**number)
@@ -55,35 +73,29 @@ class Formulas:
 
 
 class FormulasAdamW(torch.optim.Optimizer):
-    """The formulas as an optimizer without decay. Blocks follow the layout that the engine has, in which an embedding's
-    adapter is PEFT's transposed."""
+    """The formulas as an optimizer of named parameters, in groups with their own rate and decay. Blocks follow the layout
+    that the engine has, in which an embedding's adapter is PEFT's transposed."""
 
-    def __init__(self, named_parameters, rate: float, beta1: float, beta2: float, epsilon: float):
-        named = list(named_parameters)
-        super().__init__([parameter for _, parameter in named], {"lr": rate})
-        settings = dict(learning_rate=rate, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=0.0)
+    def __init__(self, groups, betas: tuple[float, float], epsilon: float):
+        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
         self.number = 0
-        self.in_8_bits = []
-        small = []
-        for name, parameter in named:
-            if parameter.numel() < 4096:
-                small.append(parameter)
-                continue
-            transposed = "lora_embedding" in name
-            laid_out = parameter.detach().T if transposed else parameter.detach()
-            self.in_8_bits.append((parameter, transposed, Formulas(laid_out.numpy().flatten(), **settings)))
-        self.rest = (
-            torch.optim.AdamW(small, lr=rate, betas=(beta1, beta2), eps=epsilon, weight_decay=0.0) if small else None
-        )
+        self.formulas = {}
+        for group in self.param_groups:
+            for name, parameter in zip(group["param_names"], group["params"], strict=True):
+                value = laid_out(name, parameter.detach()).numpy().flatten()
+                self.formulas[name] = Formulas(value, 0.0, *betas, epsilon, 0.0)
 
     @torch.no_grad()
     def step(self):
         self.number += 1
-        if self.rest is not None:
-            self.rest.step()
-        for parameter, transposed, formulas in self.in_8_bits:
-            shape = parameter.T.shape if transposed else parameter.shape
-            gradient = parameter.grad.T if transposed else parameter.grad
-            formulas.step(self.number, gradient.numpy().flatten())
-            updated = torch.tensor(formulas.p).reshape(shape)
-            parameter.copy_(updated.T if transposed else updated)
+        for group in self.param_groups:
+            for name, parameter in zip(group["param_names"], group["params"], strict=True):
+                formulas = self.formulas[name]
+                formulas.rate, formulas.weight_decay = group["lr"], group["weight_decay"]
+                formulas.step(self.number, laid_out(name, parameter.grad).numpy().flatten())
+                laid_out(name, parameter).copy_(torch.tensor(formulas.p).reshape(laid_out(name, parameter).shape))
+
+
+def laid_out(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A parameter as the engine holds it, a view."""
+    return tensor.T if "lora_embedding" in name else tensor
