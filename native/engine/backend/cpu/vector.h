@@ -49,7 +49,7 @@ template <class T>
 inline Vector<T> load(const T* from, std::int64_t n) {
   if constexpr (sizeof(T) == sizeof(float)) return _mm256_maskload_ps(from, first_lanes(n));
   Vector<T> v{};
-  std::memcpy(&v, from, n * sizeof(T));
+  for (std::int64_t i = 0; i < n; ++i) v[i] = from[i];
   return v;
 }
 template <class T>
@@ -77,7 +77,7 @@ inline void store(T* to, Vector<T> v, std::int64_t n) {
     }
     if (n & 1) _mm_store_ss(to, four);
   } else {
-    std::memcpy(to, &v, n * sizeof(T));
+    for (std::int64_t i = 0; i < n; ++i) to[i] = v[i];
   }
 }
 template <class T>
@@ -117,7 +117,7 @@ inline float max_lanes<float>(Vector<float> v) {
 
 /// eˣ, within 2 ulp in float; below −87 it is zero, since subnormals are slow and count for nothing here.
 inline Vector<float> exponential(Vector<float> x) {
-  typedef std::int32_t Integers __attribute__((vector_size(32)));
+  typedef std::uint32_t Integers __attribute__((vector_size(32)));
   const auto argument = x;
   const auto low = broadcast(-87.0f);
   x = _mm256_max_ps(low, x);  // in this order NaN stays as it is
@@ -149,7 +149,7 @@ inline Vector<double> exponential(Vector<double> x) {
 /// 2ˣ for x < 128, within 3 ulp in float, where it is 2⁻¹²⁶ for anything below. Fewer operations than eˣ: for
 /// softmaxes, whose scores can be had in units of ln 2.
 inline Vector<float> exponential2(Vector<float> x) {
-  typedef std::int32_t Integers __attribute__((vector_size(32)));
+  typedef std::uint32_t Integers __attribute__((vector_size(32)));
   x = _mm256_max_ps(broadcast(-126.0f), x);  // in this order NaN stays as it is
   // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
   const auto shifter = broadcast(12582912.0f);
