@@ -11,7 +11,7 @@ import { type LoadedTokenizer, loadTokenizer } from "../tokenizers/tokenizer";
 import { TokenizerError } from "../tokenizers/tokenizer-error";
 import { tokensBeforeExtension } from "./base-vocabulary";
 import type { EnginePlan } from "./engine-plan";
-import { readModelFiles, type StoredDtype, tokenizerFiles } from "./model-files";
+import { readModelFiles, type StoredModel, tokenizerFiles } from "./model-files";
 import { newestModelOf } from "./model-source";
 import type { ModelShape } from "./parameters";
 import { Refused } from "./refused";
@@ -31,14 +31,14 @@ export interface TrainingInputs {
   /** With the vocabulary as it is trained. */
   shape: ModelShape;
   /** How the weights are stored in the model's files; float32 for random initialisation. */
-  storedDtype: StoredDtype;
+  stored: StoredModel;
   adapter: EnginePlan["adapter"];
 }
 
 /** @throws Refused saying what is missing or does not fit together */
 export async function loadInputs(plan: TrainingPlan): Promise<TrainingInputs> {
   const tokenizer = await loadTokenizerAt(plan.tokenizer.path);
-  const { model, shape, modelFiles, storedDtype } = await modelOf(plan, tokenizer);
+  const { model, shape, modelFiles, stored } = await modelOf(plan, tokenizer);
   if (plan.max_length > shape.max_position_embeddings) {
     throw new Refused(
       `max_length is ${plan.max_length}, but the model is made for at most ${shape.max_position_embeddings} tokens (max_position_embeddings).`,
@@ -52,7 +52,7 @@ export async function loadInputs(plan: TrainingPlan): Promise<TrainingInputs> {
     model,
     modelFiles,
     shape,
-    storedDtype,
+    stored,
     adapter: adapter && engineAdapter(adapter),
   };
 }
@@ -70,7 +70,7 @@ export async function loadTokenizerAt(path: string): Promise<LoadedTokenizer> {
 async function modelOf(
   plan: TrainingPlan,
   tokenizer: LoadedTokenizer,
-): Promise<Pick<TrainingInputs, "model" | "shape" | "modelFiles" | "storedDtype">> {
+): Promise<Pick<TrainingInputs, "model" | "shape" | "modelFiles" | "stored">> {
   const source = plan.model;
   if (source.kind === "architecture") {
     const { vocab_size, bos_token_id: bos, eos_token_id: eos, ...rest } = source.architecture;
@@ -86,13 +86,14 @@ async function modelOf(
       model: { architecture, seed: source.seed },
       shape: architecture,
       modelFiles: [],
-      storedDtype: "float32",
+      stored: { dtype: "float32", vocab_size: architecture.vocab_size },
     };
   }
   const path =
     source.kind === "directory" ? source.path : await newestModelOf(await referencedPlan(source.path));
   const { shape, files, dtype } = await readModelFiles(path);
   const rows = shape.vocab_size;
+  const stored = { dtype, vocab_size: rows };
   const missing = missingRows(plan, tokenizer, rows);
   if (missing !== null && plan.vocabulary === null) {
     throw new Refused(
@@ -102,7 +103,7 @@ async function modelOf(
   const before = plan.vocabulary === null ? null : await tokensBeforeExtension(path, tokenizer);
   const baseSize = before !== null && before <= rows ? before : null;
   if (plan.vocabulary === null) {
-    return { model: { path, vocabulary: null }, shape, modelFiles: files, storedDtype: dtype };
+    return { model: { path, vocabulary: null }, shape, modelFiles: files, stored };
   }
   if (missing === null && baseSize === null) {
     throw new Refused(
@@ -115,7 +116,7 @@ async function modelOf(
     model: { path, vocabulary: { ...plan.vocabulary, size, base_size: baseSize, seed: plan.seed } },
     shape: { ...shape, vocab_size: Math.max(size, rows) },
     modelFiles: map === null ? files : [...files, map],
-    storedDtype: dtype,
+    stored,
   };
 }
 

@@ -1,9 +1,11 @@
 import type { EnginePlan } from "./engine-plan";
+import type { StoredModel } from "./model-files";
 import {
   type AdapterShape,
   adapterParameters,
   baseParameters,
   elements,
+  isOfEmbedding,
   isSaved,
   linearLayers,
   type ModelShape,
@@ -20,7 +22,7 @@ export interface MemoryEstimate {
   activations: number;
   /** The LM head's outputs for one chunk of tokens. */
   logits: number;
-  /** The program itself, and its working memory. */
+  /** The program itself, its working memory, and the copies that it makes when it loads or saves. */
   engine: number;
 }
 
@@ -45,22 +47,44 @@ export interface BatchShape {
   longest: number;
 }
 
-const float32 = 4;
+/** Bytes of an element. */
+const widths = { float32: 4, bfloat16: 2 } as const;
+const { float32 } = widths;
 
 /** Measured as peak resident memory on x86-64 Linux beyond a run's tensors: the program, its libraries and their tables. */
 const programBytes = 14e6;
 
-/** @returns bytes, as `native/engine` takes them: weights.cpp, decoder.cpp, llama.cpp, and the scratch of backend/cpu */
-export function estimateMemory(shape: ModelShape, mode: TrainingMode, batch: BatchShape): MemoryEstimate {
+/**
+ * @param evaluation the largest batch of an evaluation, or null
+ * @returns bytes, as `native/engine` takes them: weights.cpp, decoder.cpp, llama.cpp, the scratch of backend/cpu, and the copies
+ * of hf_model.cpp, parameter.cpp and safetensors_writer.cpp
+ */
+export function estimateMemory(
+  shape: ModelShape,
+  mode: TrainingMode,
+  batch: BatchShape,
+  evaluation: BatchShape | null,
+  stored: StoredModel,
+): MemoryEstimate {
   const trained = trainedParameters(shape, mode.adapter);
-  return {
-    weights: weightBytes(shape, mode),
+  const weights = weightBytes(shape, mode);
+  const training = {
     gradients: float32 * elements(trained),
     optimizer: trained.reduce((sum, parameter) => sum + momentBytes(parameter, mode.optimizer), 0),
-    activations: float32 * activationElements(shape, mode, batch),
-    logits: float32 * logitElements(shape, mode, batch),
-    engine: programBytes + float32 * scratchElements(shape, mode, batch),
+    activations:
+      float32 *
+      Math.max(
+        activationElements(shape, mode, batch),
+        evaluation ? evaluationElements(shape, mode, evaluation) : 0,
+      ),
+    logits: float32 * logitElements(shape, mode, Math.max(batch.supervised, evaluation?.supervised ?? 0)),
+    scratch: float32 * scratchElements(shape, mode, batch, evaluation),
   };
+  // Loading comes before training, whose memory is not touched until then.
+  const loading =
+    loadingBytes(shape, mode, stored) - Object.values(training).reduce((sum, bytes) => sum + bytes, 0);
+  const { scratch, ...parts } = training;
+  return { weights, ...parts, engine: programBytes + scratch + Math.max(savingBytes(shape, mode), loading) };
 }
 
 export function totalBytes(memory: MemoryEstimate): number {
@@ -68,16 +92,24 @@ export function totalBytes(memory: MemoryEstimate): number {
 }
 
 /** Linear layers of the decoder in NF4 if they are quantised; other frozen matrices in `frozen_dtype`; the rest in float32. */
-function weightBytes(shape: ModelShape, { adapter, quantization, frozen_dtype }: TrainingMode): number {
-  const added = adapter === null ? 0 : elements(adapterParameters(shape, adapter));
-  let bytes = float32 * added;
+function heldAs(
+  shape: ModelShape,
+  { adapter, quantization, frozen_dtype }: TrainingMode,
+  parameter: ParameterShape,
+): "nf4" | EnginePlan["frozen_dtype"] {
+  const isFrozen = adapter !== null && !isSaved(shape, adapter, parameter.name);
+  if (!isFrozen || parameter.shape.length === 1) return "float32";
+  return quantization !== null && /_proj\.weight$/.test(parameter.name) ? "nf4" : frozen_dtype;
+}
+
+function weightBytes(shape: ModelShape, mode: TrainingMode): number {
+  const { adapter, quantization } = mode;
+  let bytes = adapter === null ? 0 : float32 * elements(adapterParameters(shape, adapter));
   for (const parameter of baseParameters(shape)) {
     const count = elements([parameter]);
-    const isFrozen = adapter !== null && !isSaved(shape, adapter, parameter.name);
-    if (!isFrozen || parameter.shape.length === 1) bytes += float32 * count;
-    else if (quantization !== null && /_proj\.weight$/.test(parameter.name)) {
-      bytes += nf4Bytes(count, quantization.double_quant);
-    } else bytes += (frozen_dtype === "bfloat16" ? 2 : float32) * count;
+    const held = heldAs(shape, mode, parameter);
+    if (held === "nf4") bytes += nf4Bytes(count, quantization?.double_quant ?? false);
+    else bytes += widths[held] * count;
   }
   return bytes;
 }
@@ -125,8 +157,26 @@ function activationElements(shape: ModelShape, mode: TrainingMode, batch: BatchS
   return batch.tokens * (kept + 2 * hidden) + Math.max(forward, backward);
 }
 
+/** Without a backward pass one layer's activations serve all. */
+function evaluationElements(
+  shape: ModelShape,
+  mode: TrainingMode,
+  { tokens, supervised }: BatchShape,
+): number {
+  const { hidden_size: hidden, intermediate_size: inner } = shape;
+  const { queries, row } = attentionWidths(shape);
+  const layer =
+    2 * hidden +
+    row +
+    queries +
+    shape.num_attention_heads +
+    2 * inner +
+    ranks(mode)(...linearLayers(shape).map(({ module }) => module));
+  return tokens * (layer + 2 * hidden + 3 * hidden + inner) + supervised * (hidden + 1);
+}
+
 /** Logits of a chunk: 64 MiB at the most unless that is under 128 tokens, and the head's adapter's inner product. */
-function logitElements(shape: ModelShape, mode: TrainingMode, { supervised }: BatchShape): number {
+function logitElements(shape: ModelShape, mode: TrainingMode, supervised: number): number {
   return headChunk(shape, supervised) * (shape.vocab_size + headRank(shape, mode));
 }
 
@@ -136,7 +186,12 @@ function headChunk(shape: ModelShape, supervised: number): number {
 }
 
 /** What the linear layers and the attention work with: the largest of what any of them needs, and each thread's own. */
-function scratchElements(shape: ModelShape, mode: TrainingMode, batch: BatchShape): number {
+function scratchElements(
+  shape: ModelShape,
+  mode: TrainingMode,
+  batch: BatchShape,
+  evaluation: BatchShape | null,
+): number {
   const { adapter, dropout, threads } = mode;
   const r = adapter?.r ?? 0;
   const layer = (outs: readonly number[], adapted: number, width: number, tokens: number): number => {
@@ -152,15 +207,39 @@ function scratchElements(shape: ModelShape, mode: TrainingMode, batch: BatchShap
     const outs = modules.map(({ size }) => size[0]);
     return layer(outs, adapted, modules[0]?.size[1] ?? 0, batch.tokens);
   });
-  const chunk = headChunk(shape, batch.supervised);
+  const chunk = headChunk(shape, Math.max(batch.supervised, evaluation?.supervised ?? 0));
   const head = layer([shape.vocab_size], headRank(shape, mode) > 0 ? 1 : 0, shape.hidden_size, chunk);
   const widest = Math.max(shape.hidden_size, shape.intermediate_size);
   const ofThread = Math.max(
-    6 * batch.longest * shape.head_dim,
+    6 * Math.max(batch.longest, evaluation?.longest ?? 0) * shape.head_dim,
     dropout && r > 0 ? dropoutRows * widest : 0,
     dropoutRows * 512,
   );
   return Math.max(...shared, head) + threads * ofThread;
+}
+
+/** A weight is read into float32, new rows beside it, and then quantised from a copy or rounded into one. */
+function loadingBytes(shape: ModelShape, mode: TrainingMode, stored: StoredModel): number {
+  const copies = baseParameters(shape).map((parameter) => {
+    const count = elements([parameter]);
+    const copied = { nf4: float32, bfloat16: widths.bfloat16, float32: 0 }[heldAs(shape, mode, parameter)];
+    const read = (float32 + copied) * count;
+    const added = isOfEmbedding(parameter.name) ? 1 - stored.vocab_size / shape.vocab_size : 0;
+    if (added === 0) return read;
+    // The grown base of an adapter is written again, through a copy as wide as the files.
+    const written = mode.adapter === null ? 0 : widths[stored.dtype];
+    return Math.max(read, (float32 + written + float32 * added) * count);
+  });
+  return Math.max(...copies);
+}
+
+/** The tensor that is written, and the copy that is transposed into PEFT's layout or read from the model. */
+function savingBytes(shape: ModelShape, { adapter }: TrainingMode): number {
+  const bytes = trainedParameters(shape, adapter).map((parameter) => {
+    const copies = adapter === null ? 2 : parameter.name.includes("lora_embedding") ? 3 : 1;
+    return copies * float32 * elements([parameter]);
+  });
+  return Math.max(0, ...bytes);
 }
 
 /** Rows of a tile, which each thread drops out for itself. */

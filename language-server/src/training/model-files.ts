@@ -17,6 +17,13 @@ export interface ModelFiles {
 /** bfloat16 when every weight is; float16 and mixtures are widened to float32. */
 export type StoredDtype = "float32" | "bfloat16";
 
+/** What of a model's files decides how it is held, and how much room loading it takes. */
+export interface StoredModel {
+  dtype: StoredDtype;
+  /** Rows that embedding and head have in the files: fewer than the model's when its vocabulary grows. */
+  vocab_size: number;
+}
+
 const count = z.number().int().positive();
 
 /** The keys of HF's configs that decide shapes, with HF's defaults. */

@@ -1,6 +1,6 @@
 import { intervalInSteps, type TrainingPlan, warmupInSteps } from "../configs/training-plan";
 import type { PlanSummary } from "../protocol";
-import { largestBatch } from "./batch-shape";
+import { largestBatch, largestEvaluationBatch } from "./batch-shape";
 import { type DataSummary, warningsOf } from "./data-summary";
 import type { EnginePlan } from "./engine-plan";
 import type { TrainingInputs } from "./inputs";
@@ -99,7 +99,7 @@ export function draftPlan(
 /** How frozen weights are kept; without an adapter none is frozen. */
 function frozenDtype(plan: TrainingPlan, inputs: TrainingInputs): EnginePlan["frozen_dtype"] {
   if (inputs.adapter === null) return "float32";
-  return plan.frozen_dtype === "auto" ? inputs.storedDtype : plan.frozen_dtype;
+  return plan.frozen_dtype === "auto" ? inputs.stored.dtype : plan.frozen_dtype;
 }
 
 /** The least recomputation with which the run fits the machine's memory; all there is when none does. */
@@ -137,7 +137,15 @@ function memoryOf(
     optimizer: plan.optimizer.name,
     threads: plan.threads ?? threads,
   };
-  return estimateMemory(shape, mode, largestBatch(data.train, { ...plan, size, batches }));
+  return estimateMemory(
+    shape,
+    mode,
+    largestBatch(data.train, { ...plan, size, batches }),
+    plan.evaluation && data.evaluation.length > 0
+      ? largestEvaluationBatch(data.evaluation, plan.evaluation.batch_size)
+      : null,
+    inputs.stored,
+  );
 }
 
 /** What a config would do, in the words of `ziptie plan`. @throws Refused as `draftPlan` does */

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { diskFiles } from "../../../language-server/src/configs/config-files";
 import { runnableConfig } from "../../../language-server/src/rules/config-rules";
-import { largestBatch } from "../../../language-server/src/training/batch-shape";
+import { largestBatch, largestEvaluationBatch } from "../../../language-server/src/training/batch-shape";
 import type { DataSummary } from "../../../language-server/src/training/data-summary";
 import { loadInputs } from "../../../language-server/src/training/inputs";
 import { summarisePlan } from "../../../language-server/src/training/plan-summary";
@@ -158,6 +158,42 @@ describe("the largest micro-batch", () => {
     expect(tokens).toBeLessThan(4 * 60);
     expect(largestBatch(data, { ...rule, group_by_length: true }).tokens).toBe(240);
     expect(largestBatch(data, { ...rule, packing: true }).tokens).toBe(256);
+  });
+  test("of a few very long rows among many has one of them once so many batches are drawn, seldom two", () => {
+    const data = [
+      rows([
+        [10, 999],
+        [1000, 1],
+      ]),
+    ];
+    expect(largestBatch(data, { ...rule, size: 1, batches: 1000 }).tokens).toBe(1000);
+    expect(largestBatch(data, { ...rule, size: 1, batches: 10 }).tokens).toBe(10);
+    expect(largestBatch(data, { ...rule, size: 4, batches: 1000 }).tokens).toBe(1030);
+  });
+  test("is the median of the largest of so many draws", () => {
+    const lengths: [number, number][] = Array.from({ length: 200 }, (_, i) => [
+      5 + Math.floor((i / 10) ** 2),
+      1,
+    ]);
+    const { tokens } = largestBatch([rows(lengths)], { ...rule, batches: 50 });
+    let state = 1;
+    const drawn = () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return lengths[Math.floor((state / 2 ** 32) * lengths.length)]?.[0] ?? 0;
+    };
+    const largest = Array.from({ length: 1001 }, () =>
+      Math.max(...Array.from({ length: 50 }, () => drawn() + drawn() + drawn() + drawn())),
+    ).sort((a, b) => a - b);
+    expect(Math.abs(tokens / (largest[500] ?? 0) - 1)).toBeLessThan(0.01);
+  });
+  test("of an evaluation smaller than its batch is all of it, and has no packs", () => {
+    const data = [
+      rows([
+        [10, 3],
+        [60, 2],
+      ]),
+    ];
+    expect(largestEvaluationBatch(data, 8)).toEqual({ tokens: 150, supervised: 75, longest: 60 });
   });
   test("never has more rows than there are", () => {
     expect(largestBatch([rows([[10, 2]])], rule).tokens).toBe(20);
