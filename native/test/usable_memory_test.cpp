@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <fstream>
 
 #include "engine/backend/backend.h"
@@ -57,4 +58,19 @@ TEST_CASE_FIXTURE(Fixture, "Groups of version 1 limit, too, and only those of me
   write("root/memory/a/b/memory.limit_in_bytes", "131072");
   write("root/cpu/a/memory.limit_in_bytes", "1");
   CHECK(usable() == 131072);
+}
+
+TEST_CASE("The peak of the CPU's memory grows with what is used of buffers, and stays") {
+  const auto backend = make_cpu_backend(1);
+  constexpr std::size_t bytes = std::size_t{96} << 20;
+  const std::uint64_t before = backend->peak_memory();
+  REQUIRE(before > 0);
+  // The kernel counts in batches of pages, and some of what was in use before may have been given back.
+  const std::uint64_t expected = before + bytes / 2;
+  {
+    const Buffer buffer = backend->allocate(bytes);
+    std::memset(buffer.data(), 1, bytes);
+    CHECK(backend->peak_memory() >= expected);
+  }
+  CHECK(backend->peak_memory() >= expected);
 }

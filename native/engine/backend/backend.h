@@ -159,6 +159,9 @@ class Backend {
   /// Bytes that buffers on the device can take in all; more may be promised than there is.
   virtual std::uint64_t memory() const = 0;
 
+  /// Bytes that were in use at most so far: on a device its buffers', on the CPU the whole process's. 0 where
+  /// that cannot be told.
+  virtual std::uint64_t peak_memory() const = 0;
   /// Zero-filled. @throws std::bad_alloc
   virtual Buffer allocate(std::size_t bytes, Placement placement) = 0;
   Buffer allocate(std::size_t bytes) { return allocate(bytes, Placement::device); }

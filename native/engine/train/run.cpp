@@ -201,7 +201,7 @@ bool Run::take_step(std::int64_t step) {
     state_.loss = result.loss;
   }
   if (!finite || step % plan_.logging_steps == 0 || step == plan_.schedule.steps)
-    report_.step(step, data_->epoch(step), result, seconds);
+    report_.step(step, data_->epoch(step), result, seconds, device_.backend->peak_memory());
   if (!finite) {
     throw RunError(
         fmt::format("{} is not a finite number at step {}. {}. Lower the learning rate or max_grad_norm, or "

@@ -3,23 +3,11 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <cmath>
-#include <fstream>
-
 namespace ziptie {
 namespace {
 
 nlohmann::json or_null(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
-/// Peak resident bytes of this process (VmHWM), 0 where the system does not tell.
-std::int64_t peak_memory_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
-  }
-  return 0;
 }
 
 nlohmann::ordered_json by_fate(const RowCounts& rows) {
@@ -54,7 +42,8 @@ void RunReport::started(const Beginning& beginning) {
   progress_.emplace(beginning.steps, beginning.done);
 }
 
-void RunReport::step(std::int64_t step, double epoch, const StepResult& result, double seconds) {
+void RunReport::step(std::int64_t step, double epoch, const StepResult& result, double seconds,
+                     std::uint64_t memory_bytes) {
   const double tokens_per_second = static_cast<double>(result.tokens) / seconds;
   events_.write("step", {{"step", step},
                          {"epoch", epoch},
@@ -64,7 +53,7 @@ void RunReport::step(std::int64_t step, double epoch, const StepResult& result, 
                          {"tokens", result.tokens},
                          {"supervised_tokens", result.supervised_tokens},
                          {"tokens_per_second", tokens_per_second},
-                         {"memory_bytes", peak_memory_bytes()},
+                         {"memory_bytes", memory_bytes},
                          {"seconds", seconds}});
   if (const auto line = progress_->after(step, result, tokens_per_second)) log(*line);
 }

@@ -25,7 +25,9 @@ class RunReport {
     std::int64_t done = 0;  ///< steps taken before this process began
   };
   void started(const Beginning& beginning);
-  void step(std::int64_t step, double epoch, const StepResult& result, double seconds);
+  /// `memory_bytes`: what the backend has used at most.
+  void step(std::int64_t step, double epoch, const StepResult& result, double seconds,
+            std::uint64_t memory_bytes);
   void evaluating(std::int64_t step, std::int64_t done, std::int64_t rows);
   void evaluated(std::int64_t step, const Loss& loss);
   void saved(std::int64_t step, const std::filesystem::path& checkpoint);

@@ -38,6 +38,7 @@ class CpuBackend final : public Backend {
   }
 
   std::uint64_t memory() const override { return cpu::usable_memory(); }
+  std::uint64_t peak_memory() const override { return cpu::peak_memory(); }
 
   // The device's memory is the host's.
   Buffer allocate(std::size_t bytes, Placement) override {

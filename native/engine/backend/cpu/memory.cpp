@@ -55,4 +55,12 @@ std::uint64_t usable_memory(const fs::path& groups, const fs::path& root) {
   return usable;
 }
 
+std::uint64_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
 }  // namespace ziptie::cpu

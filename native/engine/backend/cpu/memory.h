@@ -11,4 +11,7 @@ namespace ziptie::cpu {
 std::uint64_t usable_memory(const std::filesystem::path& groups = "/proc/self/cgroup",
                             const std::filesystem::path& root = "/sys/fs/cgroup");
 
+/// The most bytes of memory that this process has held so far (VmHWM), 0 where the system does not tell.
+std::uint64_t peak_memory();
+
 }  // namespace ziptie::cpu
