@@ -10,6 +10,7 @@
 
 #include "engine/io/hf_config.h"
 #include "engine/io/hf_model_writer.h"
+#include "skip.h"
 #include "temporary_directory.h"
 #include "tiny_run.h"
 
@@ -242,10 +243,7 @@ TEST_CASE_FIXTURE(Fixture, "A model that is larger than the machine is refused b
   spoil(begin);
   std::error_code too_large;
   fs::resize_file(weights, begin.size() + static_cast<std::uintmax_t>(end), too_large);
-  if (too_large) {
-    MESSAGE("skipped: this file system holds no such files");
-    return;
-  }
+  if (too_large) return skip("this file system holds no such files: " + too_large.message());
   const Outcome outcome = generate();
   CHECK(outcome.status == 1);
   CHECK_MESSAGE(

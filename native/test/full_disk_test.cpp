@@ -1,9 +1,11 @@
 // The engine in a directory that takes no more, or nothing at all.
 #include <sys/mount.h>
 
-#include <optional>
+#include <cerrno>
+#include <cstring>
 
 #include "engine_process.h"
+#include "skip.h"
 #include "temporary_directory.h"
 
 using nlohmann::json;
@@ -17,6 +19,7 @@ class SmallDisk {
   SmallDisk(const fs::path& at, const std::string& size) : at_(at) {
     fs::create_directories(at);
     mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
+    if (!mounted_) refusal_ = std::string("no file system can be mounted here: ") + std::strerror(errno);
   }
   ~SmallDisk() {
     if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
@@ -24,6 +27,7 @@ class SmallDisk {
   SmallDisk(const SmallDisk&) = delete;
 
   bool is_mounted() const { return mounted_; }
+  const std::string& refusal() const { return refusal_; }
   bool remount(unsigned long flags, const std::string& size) const {
     return ::mount("tmpfs", at_.c_str(), "tmpfs", MS_REMOUNT | flags, ("size=" + size).c_str()) == 0;
   }
@@ -31,6 +35,7 @@ class SmallDisk {
  private:
   fs::path at_;
   bool mounted_;
+  std::string refusal_;
 };
 
 struct Fixture {
@@ -52,10 +57,7 @@ TEST_CASE_FIXTURE(
     Fixture,
     "On a full disk a run fails with its reason, keeps what it has saved, and goes on once there is space") {
   const SmallDisk disk(disk_path, "128k");
-  if (!disk.is_mounted()) {
-    MESSAGE("skipped: no file system can be mounted here");
-    return;
-  }
+  if (!disk.is_mounted()) return skip(disk.refusal());
   plan["checkpointing"]["save_total_limit"] = nullptr;
   REQUIRE(call({"train", write_plan(directory / "whole").string()}, log) == 0);
   const auto path = write_plan(run);
@@ -72,10 +74,7 @@ TEST_CASE_FIXTURE(
 
 TEST_CASE_FIXTURE(Fixture, "In a read-only directory nothing begins, and nothing is left") {
   const SmallDisk disk(disk_path, "4m");
-  if (!disk.is_mounted()) {
-    MESSAGE("skipped: no file system can be mounted here");
-    return;
-  }
+  if (!disk.is_mounted()) return skip(disk.refusal());
   const auto path = write_plan(run);
   REQUIRE(disk.remount(MS_RDONLY, "4m"));
   CHECK(call({"train", path.string()}, log) == 1);

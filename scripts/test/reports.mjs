@@ -18,6 +18,12 @@ function attribute(attributes, name) {
   return found ? decodeEntities(found[1]) : null;
 }
 
+/** CTest knows only how a test said that it was skipped; why is in what that printed. */
+function skipReason(message, body) {
+  const said = /<system-out>[^<]*?\bskipped: ([^\n<]+)/.exec(body);
+  return message?.startsWith("SKIP_RETURN_CODE=") && said ? decodeEntities(said[1]) : message;
+}
+
 /** JUnit XML as CTest and pytest write it: one `testcase` element a test. @returns {Report | null} null when there is no report */
 export function readJUnit(file) {
   if (!existsSync(file)) return null;
@@ -29,7 +35,10 @@ export function readJUnit(file) {
       .join(" ");
     const skip = /<skipped\b((?:[^>"]|"[^"]*")*)/.exec(body);
     if (skip) {
-      report.skipped.push({ name, reason: attribute(skip[1], "message") ?? "no reason given" });
+      report.skipped.push({
+        name,
+        reason: skipReason(attribute(skip[1], "message"), body) ?? "no reason given",
+      });
     } else if (/<(failure|error)\b/.test(body) || attribute(attributes, "status") === "fail") {
       report.failed += 1;
     } else {

@@ -32,7 +32,7 @@ describe("a JUnit report", () => {
     });
   });
 
-  it("counts what CTest writes, a crash among the failures", () => {
+  it("counts what CTest writes, a crash among the failures, and says why a test was skipped", () => {
     expect(
       read(`<?xml version="1.0" encoding="UTF-8"?>
 <testsuite name="Linux-c++" tests="3" failures="1" disabled="0" skipped="1">
@@ -45,13 +45,27 @@ describe("a JUnit report", () => {
 		<system-out></system-out>
 	</testcase>
 	<testcase name="data: stories" classname="data" time="0.00" status="notrun">
-		<skipped message="SKIP_RETURN_CODE=4"/>
+		<skipped message="SKIP_RETURN_CODE=77"/>
+	</testcase>
+	<testcase name="disk: full" classname="disk" time="0.00" status="notrun">
+		<skipped message="SKIP_RETURN_CODE=77"/>
+		<properties/>
+		<system-out>[doctest] doctest version is "2.4.9"
+skipped: no file system can be mounted at &lt;here&gt;: Operation not permitted
+[doctest] Status: SUCCESS!
+</system-out>
 	</testcase>
 </testsuite>`),
     ).toEqual({
       passed: 1,
       failed: 1,
-      skipped: [{ name: "data data: stories", reason: "SKIP_RETURN_CODE=4" }],
+      skipped: [
+        { name: "data data: stories", reason: "SKIP_RETURN_CODE=77" },
+        {
+          name: "disk disk: full",
+          reason: "no file system can be mounted at <here>: Operation not permitted",
+        },
+      ],
     });
   });
 
