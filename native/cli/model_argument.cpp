@@ -12,9 +12,6 @@
 namespace ziptie {
 namespace {
 
-/// The person wants no more.
-struct Stopped {};
-
 Llama make(const HfModel& weights, const ModelArgument& argument, Backend& backend) {
   ModelOptions options = weights.options_to_run();
   if (!argument.adapter.empty()) {
@@ -61,13 +58,11 @@ std::vector<std::uint32_t> NamedModel::stop_ids() const {
 }
 
 std::optional<Llama> NamedModel::load(Backend& backend, const std::function<bool()>& stop) const {
-  const auto interruption = [&] {
-    if (stop()) throw Stopped();
-  };
+  const InterruptionPoint interruption = interrupted_by(stop);
   try {
     return plan_ ? load_checkpoint_model(*plan_, *source_, argument_.run, backend, interruption)
                  : load_directory(argument_, backend, interruption);
-  } catch (const Stopped&) {
+  } catch (const Interrupted&) {
     return std::nullopt;
   }
 }

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "temporary_directory.h"
 #include "tiny_run.h"
 
 /// Starts the engine with its output in `log`; `file_limit` bounds every file that it writes, like a full
@@ -107,3 +108,18 @@ inline std::map<int, std::string> losses(const std::filesystem::path& run) {
   }
   return losses;
 }
+
+/// A plan, and a place for the runs that are started from it.
+struct EngineRuns {
+  TemporaryDirectory directory;
+  nlohmann::json plan = tiny_plan(directory.path(), 60);
+  std::filesystem::path log = directory / "engine.log";
+
+  /// Into the run directory `name`. Returns its path.
+  std::filesystem::path write_plan(const std::string& name) {
+    plan["output"] = (directory / name).string();
+    std::filesystem::create_directories(directory / name);
+    std::ofstream(directory / name / "plan.json") << plan;
+    return directory / name / "plan.json";
+  }
+};

@@ -124,18 +124,42 @@ TEST_CASE_FIXTURE(Fixture, "Streamed tokens are the answer's, and another seed d
 
 TEST_CASE_FIXTURE(Fixture, "Asked to stop, generation hands over what it has and begins nothing more") {
   const std::vector<Ids> prompts = prompts_of({4, 9, 3});
-  int steps = 0;
+  const GenerationSettings settings{.max_new_tokens = 50, .batch_size = 2};
+  int tokens = 0;
   std::map<std::size_t, Ids> answered;
-  generate(model, prompts, {.max_new_tokens = 50, .batch_size = 2},
-           {.finished =
+  generate(model, prompts, settings,
+           {.token = [&](std::size_t, std::uint32_t) { ++tokens; },
+            .finished =
                 [&](std::size_t prompt, std::span<const std::uint32_t> ids, Finish finish) {
                   CHECK(finish == Finish::interrupted);
                   answered[prompt] = Ids(ids.begin(), ids.end());
                 },
-            .stop = [&] { return ++steps > 5; }});
+            .stop = [&] { return tokens == 2 * 5; }});
   CHECK(answered.size() == 2);
   CHECK(answered[0].size() == 5);
   CHECK(answered[1].size() == 5);
+}
+
+TEST_CASE_FIXTURE(Fixture, "Generation stops within a step, at whatever moment it is asked to") {
+  const std::vector<Ids> prompts = prompts_of({4, 9});
+  const GenerationSettings settings{.max_new_tokens = 3};
+  auto whole = answers(prompts, settings);
+  constexpr int asked_in_a_step = 2 * 5;  // before each layer's four matrix products and its attention
+  for (int questions = 0; questions <= 3 * asked_in_a_step; ++questions) {
+    CAPTURE(questions);
+    int left = questions;
+    std::map<std::size_t, Answer> answered;
+    generate(model, prompts, settings,
+             {.finished =
+                  [&](std::size_t prompt, std::span<const std::uint32_t> ids, Finish finish) {
+                    answered[prompt] = {Ids(ids.begin(), ids.end()), finish};
+                  },
+              .stop = [&] { return left-- == 0; }});
+    const auto steps = std::min<std::size_t>(3, questions / asked_in_a_step);
+    for (auto& [prompt, answer] : whole)
+      CHECK(answered[prompt] == Answer{Ids(answer.ids.begin(), answer.ids.begin() + steps),
+                                       steps == 3 ? Finish::length : Finish::interrupted});
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "Prompts and settings that cannot be are refused before anything is generated") {
@@ -220,6 +244,17 @@ TEST_CASE_FIXTURE(Fixture, "A score is the sum of the log-probabilities of the c
   for (const std::int64_t batch_tokens : {1, 20})
     for (auto& [i, result] : score_all(batch_tokens))
       CHECK(std::abs(result.log_likelihood - scores[i].log_likelihood) < 1e-4);
+  // Stopped within the second batch, it gives the first one's.
+  for (const int questions : {2 * 5 + 1, 2 * 5 + 5, 2 * (2 * 5 + 1) - 1}) {
+    CAPTURE(questions);
+    int left = questions;
+    std::map<std::size_t, Score> first;
+    score(
+        model, requests, 1, [&](std::size_t i, const Score& result) { first[i] = result; },
+        [&] { return left-- == 0; });
+    REQUIRE(first.size() == 1);
+    CHECK(first.contains(3));  // the longest
+  }
   CHECK_THROWS_AS(check_request(model.config(), {{}, {1}}), std::invalid_argument);
   CHECK_THROWS_AS(check_request(model.config(), {{1}, {}}), std::invalid_argument);
   CHECK_THROWS_AS(check_request(model.config(), {{1}, Ids(96, 1)}), std::invalid_argument);

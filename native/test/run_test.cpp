@@ -299,17 +299,26 @@ TEST_CASE_FIXTURE(Fixture, "Stopped while it still reads, a run ends cleanly and
 }
 
 TEST_CASE_FIXTURE(Fixture, "Stopped within a step, a run gives it up and takes it whole when it is resumed") {
-  const json whole = elsewhere("whole");
-  carry_out(whole);
-  RunControl control;
-  // Once step 3 is written, micro-batch 1 of step 4 is let through and micro-batch 2 is not.
-  int asked = 0;
-  control.stop = [&] { return events_named(run, "step").size() == 3 && ++asked == 2; };
-  control.log = [](const std::string&) {};
-  CHECK(run_training(parse_plan(plan, "plan.json"), control).step == 3);
-  CHECK(fs::exists(run / "checkpoints/step-3"));
-  carry_out(plan, true);
-  CHECK(history(run) == history(directory / "whole"));
+  carry_out(elsewhere("whole"));
+  // In each of its micro-batches: in the forward pass, at the head and in the backward pass.
+  constexpr int asked_in_a_batch = 2 * 5 + 1 + 2 * 5;
+  for (const int moment : {1, 11, 18, asked_in_a_batch + 3, 2 * asked_in_a_batch}) {
+    CAPTURE(moment);
+    const std::string name = "stopped-" + std::to_string(moment);
+    const json parts = elsewhere(name);
+    const fs::path stopped = directory / name;
+    RunControl control;
+    int asked = 0;
+    control.stop = [&] { return events_named(stopped, "step").size() == 3 && ++asked == moment; };
+    control.log = [](const std::string&) {};
+    CHECK(run_training(parse_plan(parts, "plan.json"), control).step == 3);
+    CHECK(asked == moment);
+    CHECK(fs::exists(stopped / "checkpoints/step-3"));
+    carry_out(parts, true);
+    CHECK(history(stopped) == history(directory / "whole"));
+    CHECK(file_text(stopped / "model/model.safetensors") ==
+          file_text(directory / "whole/model/model.safetensors"));
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "An old checkpoint that cannot be deleted is a warning, not the end of a run") {

@@ -16,6 +16,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -158,10 +159,10 @@ class Backend {
   virtual std::string description() const = 0;
   /// Bytes that buffers on the device can take in all; more may be promised than there is.
   virtual std::uint64_t memory() const = 0;
-
   /// Bytes that were in use at most so far: on a device its buffers', on the CPU the whole process's. 0 where
   /// that cannot be told.
   virtual std::uint64_t peak_memory() const = 0;
+
   /// Zero-filled. @throws std::bad_alloc
   virtual Buffer allocate(std::size_t bytes, Placement placement) = 0;
   Buffer allocate(std::size_t bytes) { return allocate(bytes, Placement::device); }
@@ -253,14 +254,17 @@ class Backend {
   /// losses[i] = −log softmax(head(x[i]))[targets[i]]; `x` [rows, hidden], `targets` u32 [rows], `losses`
   /// [rows]. With `gradient_x` [rows, hidden]: gradient_x = d(scale · Σ losses)/dx, and the gradients in
   /// `head` are added to likewise. Works in chunks of rows, the adapter inside: the logits of all rows never
-  /// exist at once. The row of a dropout mask is i.
+  /// exist at once. The row of a dropout mask is i. `between_chunks`, unless empty, is called before each
+  /// chunk; what it throws ends the op and leaves what it writes half-written.
   virtual void head_cross_entropy(const Tensor& x, const Linear& head, const Dropout& dropout,
                                   const Tensor& targets, double scale, const Tensor& losses,
-                                  const Tensor& gradient_x) = 0;
+                                  const Tensor& gradient_x,
+                                  const std::function<void()>& between_chunks = {}) = 0;
   /// losses[i] as in head_cross_entropy, without dropout; likeliest[i] u32: the lowest id of the highest
-  /// logit.
+  /// logit. `between_chunks` likewise.
   virtual void head_likelihood(const Tensor& x, const Linear& head, const Tensor& targets,
-                               const Tensor& losses, const Tensor& likeliest) = 0;
+                               const Tensor& losses, const Tensor& likeliest,
+                               const std::function<void()>& between_chunks = {}) = 0;
 };
 
 /// The CPU backend with `threads` threads (0: as many as the machine has).

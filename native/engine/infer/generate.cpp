@@ -32,18 +32,17 @@ class Generation {
         prompts_(prompts),
         settings_(settings),
         events_(events),
+        interruption_(interrupted_by(events.stop)),
         sampler_(settings.sampling),
         texts_(std::min<std::size_t>(static_cast<std::size_t>(settings.batch_size), prompts.size())),
         cache_(make_cache()) {}
 
   void run() {
-    while (fill_slots()) {
-      if (events_.stop && events_.stop()) {
-        for (auto& text : texts_)
-          if (text) finish(text, Finish::interrupted);
-        return;
-      }
-      step();
+    try {
+      while (fill_slots()) step();
+    } catch (const Interrupted&) {
+      for (auto& text : texts_)
+        if (text) finish(text, Finish::interrupted);
     }
   }
 
@@ -106,7 +105,7 @@ class Generation {
       offsets_.push_back(static_cast<std::uint32_t>(input_ids_.size()));
       slots_.push_back(static_cast<std::uint32_t>(slot));
     }
-    const std::vector<float> logits = model_.decode({input_ids_, offsets_, slots_}, cache_);
+    const std::vector<float> logits = model_.decode({input_ids_, offsets_, slots_}, cache_, interruption_);
     const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       auto& text = texts_[slots_[i]];
@@ -132,6 +131,7 @@ class Generation {
   std::span<const std::vector<std::uint32_t>> prompts_;
   const GenerationSettings& settings_;
   const GenerationEvents& events_;
+  const InterruptionPoint interruption_;
   TokenSampler sampler_;
   std::vector<std::optional<Text>> texts_;  ///< by slot
   KvCache cache_;

@@ -29,7 +29,8 @@ struct GenerationEvents {
   std::function<void(std::size_t prompt, std::uint32_t id)> token = {};
   /// The whole answer to prompt `prompt`.
   std::function<void(std::size_t prompt, std::span<const std::uint32_t> ids, Finish finish)> finished = {};
-  /// Asked before every step; on true, the answers begun are handed over as they are, and no other is begun.
+  /// Asked before and within every step; on true, the answers begun are handed over as they are, and no other
+  /// is begun.
   std::function<bool()> stop = {};
 };
 

@@ -56,12 +56,18 @@ void score(Llama& model, std::span<const ScoreRequest> requests, std::int64_t ba
   // Longest first: what does not fit into memory shows at once.
   std::ranges::stable_sort(order, std::greater(), [&](std::size_t i) { return length(requests[i]); });
   const std::int64_t longest = longest_text(model.config());
-  for (std::size_t next = 0; next < order.size() && !stop();) {
+  const InterruptionPoint interruption = interrupted_by(stop);
+  for (std::size_t next = 0; next < order.size();) {
     Texts texts;
     do append(requests[order[next]], order[next], longest, texts);
     while (++next < order.size() &&
            static_cast<std::int64_t>(texts.input_ids.size()) + length(requests[order[next]]) <= batch_tokens);
-    const auto likelihoods = model.likelihoods({texts.input_ids, texts.mask, texts.offsets});
+    std::vector<TokenLikelihood> likelihoods;
+    try {
+      likelihoods = model.likelihoods({texts.input_ids, texts.mask, texts.offsets}, interruption);
+    } catch (const Interrupted&) {
+      return;
+    }
     auto token = likelihoods.begin();
     for (std::size_t i = 0; i < texts.requests.size(); ++i) {
       Score result;

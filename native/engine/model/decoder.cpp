@@ -88,29 +88,32 @@ std::vector<LayerActivations> Decoder::take_activations(std::int64_t tokens) {
   return kept;
 }
 
-void Decoder::forward_attention(std::size_t index, const DeviceBatch& batch, const Dropout& dropout,
-                                const LayerActivations& a, const Continuation* continuation,
+void Decoder::forward_attention(std::size_t index, const Passage& passage, const LayerActivations& a,
                                 const Tensor& normed, const Tensor& delta) {
   const LlamaLayer& layer = weights_.layers[index];
+  const auto& [batch, dropout, continuation, interruption] = passage;
+  pass(interruption);
   backend_.linear_forward(normed, layer.qkv.linear, dropout, a.qkv, narrowed(a.qkv_hidden, layer.qkv));
   backend_.rope(a.qkv, batch.positions, rope_.tensor(), layout_, Rotation::forward);
+  pass(interruption);
   if (continuation)
     backend_.attention_cached(a.qkv, continuation->sequences, layout_, continuation->cache.keys(index),
                               continuation->cache.values(index), a.attention);
   else
     backend_.attention_varlen_forward(a.qkv, batch.sequences, layout_, a.attention, a.log_sum);
+  pass(interruption);
   backend_.linear_forward(a.attention, layer.o.linear, dropout, delta, narrowed(a.o_hidden, layer.o));
 }
 
-void Decoder::forward_gate_up(const LlamaLayer& layer, const Dropout& dropout, const LayerActivations& a,
+void Decoder::forward_gate_up(const LlamaLayer& layer, const Passage& passage, const LayerActivations& a,
                               const Tensor& normed) {
-  backend_.linear_forward(normed, layer.gate_up.linear, dropout, a.gate_up,
+  pass(passage.interruption);
+  backend_.linear_forward(normed, layer.gate_up.linear, passage.dropout, a.gate_up,
                           narrowed(a.gate_up_hidden, layer.gate_up));
 }
 
-Decoder::Stream Decoder::forward(const DeviceBatch& batch, const Dropout& dropout,
-                                 const std::vector<LayerActivations>& kept,
-                                 const Continuation* continuation) {
+Decoder::Stream Decoder::forward(const Passage& passage, const std::vector<LayerActivations>& kept) {
+  const auto& [batch, dropout, continuation, interruption] = passage;
   const std::int64_t tokens = batch.tokens();
   rope_.reach(continuation ? continuation->sequences.longest : batch.sequences.longest);
   Stream stream{take(tokens, config_.hidden_size), {}};
@@ -121,10 +124,11 @@ Decoder::Stream Decoder::forward(const DeviceBatch& batch, const Dropout& dropou
     const LlamaLayer& layer = weights_.layers[index];
     const LayerActivations& a = kept.size() > 1 ? kept[index] : kept[0];
     forward_norm(stream.x, stream.addend, layer.input_norm, a.input, normed);
-    forward_attention(index, batch, dropout, a, continuation, normed, delta);
+    forward_attention(index, passage, a, normed, delta);
     forward_norm(a.input, delta, layer.post_attention_norm, a.middle, normed);
-    forward_gate_up(layer, dropout, a, normed);
+    forward_gate_up(layer, passage, a, normed);
     backend_.swiglu_forward(a.gate_up, activated);
+    pass(interruption);
     backend_.linear_forward(activated, layer.down.linear, dropout, delta,
                             narrowed(a.down_hidden, layer.down));
     stream = {a.middle, delta};
@@ -132,47 +136,51 @@ Decoder::Stream Decoder::forward(const DeviceBatch& batch, const Dropout& dropou
   return stream;
 }
 
-void Decoder::compute_again(std::size_t index, const DeviceBatch& batch, const Dropout& dropout,
-                            const LayerActivations& a, const Tensor& normed, const Tensor& delta) {
+void Decoder::compute_again(std::size_t index, const Passage& passage, const LayerActivations& a,
+                            const Tensor& normed, const Tensor& delta) {
   // What all layers share is the last one's after the forward pass.
   if (options_.recompute == Recompute::none || index + 1 == weights_.layers.size()) return;
   const LlamaLayer& layer = weights_.layers[index];
   if (options_.recompute == Recompute::full) {
     forward_norm(a.input, {}, layer.input_norm, {}, normed);
-    forward_attention(index, batch, dropout, a, nullptr, normed, delta);
+    forward_attention(index, passage, a, normed, delta);
     forward_norm(a.input, delta, layer.post_attention_norm, a.middle, normed);
   } else {
     forward_norm(a.middle, {}, layer.post_attention_norm, {}, normed);
   }
-  forward_gate_up(layer, dropout, a, normed);
+  forward_gate_up(layer, passage, a, normed);
 }
 
-void Decoder::backward(const DeviceBatch& batch, const Dropout& dropout,
-                       const std::vector<LayerActivations>& kept, const Tensor& gradient) {
+void Decoder::backward(const Passage& passage, const std::vector<LayerActivations>& kept,
+                       const Tensor& gradient) {
   for (std::size_t index = weights_.layers.size(); index-- > first_trained_;)
-    backward_layer(index, batch, dropout, kept[index], gradient,
+    backward_layer(index, passage, kept[index], gradient,
                    index > first_trained_ || weights_.trains_embedding());
-  if (weights_.trains_embedding()) backend_.embedding_backward(weights_.embedding, batch.input_ids, gradient);
+  if (weights_.trains_embedding())
+    backend_.embedding_backward(weights_.embedding, passage.batch.input_ids, gradient);
 }
 
-void Decoder::backward_layer(std::size_t index, const DeviceBatch& batch, const Dropout& dropout,
-                             const LayerActivations& kept, const Tensor& gradient, bool input_needed) {
+void Decoder::backward_layer(std::size_t index, const Passage& passage, const LayerActivations& kept,
+                             const Tensor& gradient, bool input_needed) {
+  const auto& [batch, dropout, continuation, interruption] = passage;
   const LlamaLayer& layer = weights_.layers[index];
   const std::int64_t tokens = batch.tokens();
   const Arena::Mark mark = arena_.mark();
   const Tensor normed = take(tokens, config_.hidden_size),
                gradient_normed = take(tokens, config_.hidden_size);
-  compute_again(index, batch, dropout, kept, normed, gradient_normed);
+  compute_again(index, passage, kept, normed, gradient_normed);
   {
     const Arena::Mark mlp = arena_.mark();
     const Tensor gradient_gate_up = take(tokens, 2 * config_.intermediate_size);
     const Tensor gradient_activated = take(tokens, config_.intermediate_size);
     const Tensor activated = take(tokens, config_.intermediate_size);
     if (layer.down.trains()) backend_.swiglu_forward(kept.gate_up, activated);
+    pass(interruption);
     backend_.linear_backward(activated, layer.down.linear, dropout, narrowed(kept.down_hidden, layer.down),
                              gradient, gradient_activated);
     backend_.swiglu_backward(kept.gate_up, gradient_activated, gradient_gate_up);
     if (layer.gate_up.trains()) forward_norm(kept.middle, {}, layer.post_attention_norm, {}, normed);
+    pass(interruption);
     backend_.linear_backward(normed, layer.gate_up.linear, dropout,
                              narrowed(kept.gate_up_hidden, layer.gate_up), gradient_gate_up, gradient_normed);
     backward_norm(kept.middle, layer.post_attention_norm, gradient_normed, gradient);
@@ -180,13 +188,16 @@ void Decoder::backward_layer(std::size_t index, const DeviceBatch& batch, const 
   }
   const Tensor gradient_attention = take(tokens, layout_.heads * layout_.head_dim);
   const Tensor gradient_qkv = take(tokens, layout_.row());
+  pass(interruption);
   backend_.linear_backward(kept.attention, layer.o.linear, dropout, narrowed(kept.o_hidden, layer.o),
                            gradient, gradient_attention);
+  pass(interruption);
   backend_.attention_varlen_backward(kept.qkv, batch.sequences, layout_, kept.attention, kept.log_sum,
                                      gradient_attention, gradient_qkv);
   backend_.rope(gradient_qkv, batch.positions, rope_.tensor(), layout_, Rotation::backward);
   if (layer.qkv.trains()) forward_norm(kept.input, {}, layer.input_norm, {}, normed);
   input_needed = input_needed || layer.input_norm.gradient;
+  pass(interruption);
   backend_.linear_backward(normed, layer.qkv.linear, dropout, narrowed(kept.qkv_hidden, layer.qkv),
                            gradient_qkv, input_needed ? gradient_normed : Tensor{});
   if (input_needed) backward_norm(kept.input, layer.input_norm, gradient_normed, gradient);

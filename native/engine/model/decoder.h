@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "engine/infer/kv_cache.h"
+#include "engine/io/interruption.h"
 #include "engine/model/arena.h"
 #include "engine/model/device_batch.h"
 #include "engine/model/rope_table.h"
@@ -25,6 +26,14 @@ struct LayerActivations {
 struct Continuation {
   KvCache& cache;
   CachedSequences sequences;  ///< on the device
+};
+
+/// A batch on its way through the layers.
+struct Passage {
+  const DeviceBatch& batch;
+  Dropout dropout = {};
+  const Continuation* continuation = nullptr;  ///< absent: every sequence begins at its first position
+  InterruptionPoint interruption = {};         ///< asked before every matrix product and attention
 };
 
 /// The embedding and the layers: forward, what of it is kept, backward.
@@ -62,11 +71,9 @@ class Decoder {
 
   /// `kept` has one entry per layer, or one for all where nothing is kept. Where the batch continues a cache,
   /// its positions do, and the cache's lengths are the caller's to advance.
-  Stream forward(const DeviceBatch& batch, const Dropout& dropout, const std::vector<LayerActivations>& kept,
-                 const Continuation* continuation);
+  Stream forward(const Passage& passage, const std::vector<LayerActivations>& kept);
   /// From d/d(output of the last layer) in `gradient`, which it overwrites, to every gradient below.
-  void backward(const DeviceBatch& batch, const Dropout& dropout, const std::vector<LayerActivations>& kept,
-                const Tensor& gradient);
+  void backward(const Passage& passage, const std::vector<LayerActivations>& kept, const Tensor& gradient);
   /// Whether anything below the last norm is trained.
   bool trains() const { return first_trained_ < weights_.layers.size() || weights_.trains_embedding(); }
 
@@ -97,18 +104,17 @@ class Decoder {
   void take_gate_up(std::int64_t tokens, std::int64_t rank, LayerActivations& a);
 
   /// Attention of one layer, from the residual stream in `a.input` to what is added to it in `delta`.
-  void forward_attention(std::size_t index, const DeviceBatch& batch, const Dropout& dropout,
-                         const LayerActivations& a, const Continuation* continuation, const Tensor& normed,
-                         const Tensor& delta);
+  void forward_attention(std::size_t index, const Passage& passage, const LayerActivations& a,
+                         const Tensor& normed, const Tensor& delta);
   /// Gate and up of one layer, from the residual stream in `a.middle`.
-  void forward_gate_up(const LlamaLayer& layer, const Dropout& dropout, const LayerActivations& a,
+  void forward_gate_up(const LlamaLayer& layer, const Passage& passage, const LayerActivations& a,
                        const Tensor& normed);
   /// Brings back what of a layer's activations was not kept.
-  void compute_again(std::size_t index, const DeviceBatch& batch, const Dropout& dropout,
-                     const LayerActivations& a, const Tensor& normed, const Tensor& delta);
+  void compute_again(std::size_t index, const Passage& passage, const LayerActivations& a,
+                     const Tensor& normed, const Tensor& delta);
   /// Turns `gradient`, d/d(output of the layer), into d/d(its input).
-  void backward_layer(std::size_t index, const DeviceBatch& batch, const Dropout& dropout,
-                      const LayerActivations& kept, const Tensor& gradient, bool input_needed);
+  void backward_layer(std::size_t index, const Passage& passage, const LayerActivations& kept,
+                      const Tensor& gradient, bool input_needed);
 
   const LlamaConfig& config_;
   const ModelOptions& options_;

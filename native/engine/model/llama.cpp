@@ -34,19 +34,22 @@ struct Llama::State {
   Decoder decoder;
 
   Tensor take(std::int64_t rows, std::int64_t columns) { return decoder.take(rows, columns); }
-  Loss run(const Batch& batch, double scale, const Dropout& dropout, bool backward);
+  Loss run(const Batch& batch, double scale, const Dropout& dropout, bool backward,
+           const InterruptionPoint& interruption);
   /// The last norm's output [tokens, hidden], without a backward pass in mind.
-  Tensor infer(const DeviceBatch& batch, const Continuation* continuation);
+  Tensor infer(const Passage& passage);
   /// The head's output for `x` [rows, hidden], in host memory.
   std::vector<float> logits(const Tensor& x);
   std::vector<float> to_host(const Tensor& tensor);
 };
 
-Loss Llama::State::run(const Batch& batch, double scale, const Dropout& dropout, bool backward) {
+Loss Llama::State::run(const Batch& batch, double scale, const Dropout& dropout, bool backward,
+                       const InterruptionPoint& interruption) {
   arena.reset();
   const DeviceBatch on_device = put_on_device(batch, config, backend, arena);
   const std::int64_t tokens = on_device.tokens(), supervised = on_device.supervised();
   if (supervised == 0) return {};
+  const Passage passage{.batch = on_device, .dropout = dropout, .interruption = interruption};
   const bool below_head = backward && (decoder.trains() || weights.norm.gradient);
   const std::vector<LayerActivations> kept =
       backward && decoder.trains() ? decoder.take_activations(tokens)
@@ -54,7 +57,7 @@ Loss Llama::State::run(const Batch& batch, double scale, const Dropout& dropout,
   const Tensor last = take(tokens, config.hidden_size), normed = take(tokens, config.hidden_size);
   {
     const Arena::Mark mark = arena.mark();
-    const Decoder::Stream stream = decoder.forward(on_device, dropout, kept, nullptr);
+    const Decoder::Stream stream = decoder.forward(passage, kept);
     decoder.forward_norm(stream.x, stream.addend, weights.norm, last, normed);
     arena.release(mark);
   }
@@ -63,23 +66,23 @@ Loss Llama::State::run(const Batch& batch, double scale, const Dropout& dropout,
   const Tensor losses = arena.take(options.dtype, {supervised});
   const Tensor gradient_picked = backward ? take(supervised, config.hidden_size) : Tensor{};
   backend.head_cross_entropy(picked, weights.head.linear, dropout, on_device.targets, scale, losses,
-                             gradient_picked);
+                             gradient_picked, interruption);
   if (below_head) {
     const Tensor gradient = take(tokens, config.hidden_size);
     backend.scatter_rows(gradient_picked, on_device.supervised_rows, normed);
     backend.fill_zero(gradient);
     decoder.backward_norm(last, weights.norm, normed, gradient);
-    if (decoder.trains()) decoder.backward(on_device, dropout, kept, gradient);
+    if (decoder.trains()) decoder.backward(passage, kept, gradient);
   }
   return {backend.sum(losses), supervised};
 }
 
-Tensor Llama::State::infer(const DeviceBatch& batch, const Continuation* continuation) {
-  const std::int64_t tokens = batch.tokens();
+Tensor Llama::State::infer(const Passage& passage) {
+  const std::int64_t tokens = passage.batch.tokens();
   const Tensor normed = take(tokens, config.hidden_size);
   const Arena::Mark mark = arena.mark();
   const std::vector<LayerActivations> passing{decoder.take_passing(tokens)};
-  const Decoder::Stream stream = decoder.forward(batch, {}, passing, continuation);
+  const Decoder::Stream stream = decoder.forward(passage, passing);
   decoder.forward_norm(stream.x, stream.addend, weights.norm, take(tokens, config.hidden_size), normed);
   arena.release(mark);
   return normed;
@@ -121,11 +124,14 @@ void Llama::initialize_adapter(std::uint64_t seed, const InterruptionPoint& inte
   state_->weights.initialize_adapter(seed, interruption);
 }
 
-Loss Llama::forward(const Batch& batch) { return state_->run(batch, 0, {}, false); }
+Loss Llama::forward(const Batch& batch, const InterruptionPoint& interruption) {
+  return state_->run(batch, 0, {}, false, interruption);
+}
 
-Loss Llama::forward_backward(const Batch& batch, double scale, const StepKey& key) {
+Loss Llama::forward_backward(const Batch& batch, double scale, const StepKey& key,
+                             const InterruptionPoint& interruption) {
   const auto& adapter = state_->options.adapter;
-  return state_->run(batch, scale, {adapter ? adapter->dropout : 0, dropout_key(key)}, true);
+  return state_->run(batch, scale, {adapter ? adapter->dropout : 0, dropout_key(key)}, true, interruption);
 }
 
 std::size_t Llama::workspace_bytes() const { return state_->arena.peak(); }
@@ -135,21 +141,22 @@ std::vector<float> Llama::logits(const Batch& batch) {
   state.arena.reset();
   const DeviceBatch on_device = put_on_device(batch, state.config, state.backend, state.arena);
   if (on_device.tokens() == 0) return {};
-  return state.logits(state.infer(on_device, nullptr));
+  return state.logits(state.infer({.batch = on_device}));
 }
 
-std::vector<TokenLikelihood> Llama::likelihoods(const Batch& batch) {
+std::vector<TokenLikelihood> Llama::likelihoods(const Batch& batch, const InterruptionPoint& interruption) {
   State& state = *state_;
   state.arena.reset();
   const DeviceBatch on_device = put_on_device(batch, state.config, state.backend, state.arena);
   const std::int64_t count = on_device.supervised();
   if (count == 0) return {};
-  const Tensor normed = state.infer(on_device, nullptr);
+  const Tensor normed = state.infer({.batch = on_device, .interruption = interruption});
   const Tensor picked = state.take(count, state.config.hidden_size);
   state.backend.gather_rows(normed, on_device.supervised_rows, picked);
   const Tensor losses = state.arena.take(state.options.dtype, {count});
   const Tensor likeliest = state.arena.take(DType::u32, {count});
-  state.backend.head_likelihood(picked, state.weights.head.linear, on_device.targets, losses, likeliest);
+  state.backend.head_likelihood(picked, state.weights.head.linear, on_device.targets, losses, likeliest,
+                                interruption);
   const std::vector<float> negative = state.to_host(losses);
   std::vector<std::uint32_t> ids(count);
   state.backend.copy_to_host(ids.data(), likeliest.data, ids.size() * sizeof(std::uint32_t));
@@ -171,7 +178,8 @@ double Llama::cache_bytes(std::int64_t slots, std::int64_t capacity) const {
          static_cast<double>(slots) * static_cast<double>(capacity);
 }
 
-std::vector<float> Llama::decode(const DecodeBatch& batch, KvCache& cache) {
+std::vector<float> Llama::decode(const DecodeBatch& batch, KvCache& cache,
+                                 const InterruptionPoint& interruption) {
   State& state = *state_;
   state.arena.reset();
   const std::vector<std::uint8_t> unsupervised(batch.input_ids.size(), 0);
@@ -204,7 +212,8 @@ std::vector<float> Llama::decode(const DecodeBatch& batch, KvCache& cache) {
   sequences.slots = put_on_device(batch.slots, state.backend, state.arena);
   sequences.past = put_on_device(past, state.backend, state.arena);
   const Continuation continuation{cache, sequences};
-  const Tensor normed = state.infer(on_device, &continuation);
+  const Tensor normed =
+      state.infer({.batch = on_device, .continuation = &continuation, .interruption = interruption});
   const Tensor picked = state.take(static_cast<std::int64_t>(count), state.config.hidden_size);
   state.backend.gather_rows(normed, put_on_device(last, state.backend, state.arena), picked);
   for (std::size_t i = 0; i < count; ++i)

@@ -72,10 +72,15 @@ class Llama {
   /// adapter only the embedding's tensors.
   std::vector<Parameter>& parameters();
 
+  // An `interruption` is asked before every matrix product and attention, forward and backward, and every
+  // chunk of the head; what it throws ends the pass. Weights, caches and their lengths are then as they were,
+  // gradients are half-added to.
+
   /// Loss without gradients (evaluation: no dropout).
-  Loss forward(const Batch& batch);
+  Loss forward(const Batch& batch, const InterruptionPoint& interruption = {});
   /// Adds d(sum of losses · scale)/d(parameter) to every gradient; dropout from `key`.
-  Loss forward_backward(const Batch& batch, double scale, const StepKey& key);
+  Loss forward_backward(const Batch& batch, double scale, const StepKey& key,
+                        const InterruptionPoint& interruption = {});
   /// The most memory that a pass has taken so far besides weights and gradients; the backend's own is not
   /// counted.
   std::size_t workspace_bytes() const;
@@ -83,7 +88,7 @@ class Llama {
   /// Logits [tokens, vocab_size] in host memory, f32; for tests, scoring and generation.
   std::vector<float> logits(const Batch& batch);
   /// The tokens of `batch` whose `loss_mask` is set and that others precede, in order.
-  std::vector<TokenLikelihood> likelihoods(const Batch& batch);
+  std::vector<TokenLikelihood> likelihoods(const Batch& batch, const InterruptionPoint& interruption = {});
   /// A cache for `slots` sequences of up to `capacity` tokens. @throws std::bad_alloc
   KvCache make_cache(std::int64_t slots, std::int64_t capacity);
   /// Bytes that such a cache takes.
@@ -91,7 +96,8 @@ class Llama {
   /// Runs each sequence's tokens at the positions after those of its slot and appends them to it; logits
   /// [sequences, vocab_size] after the last one of each. How many tokens come at once changes rounding alone.
   /// @throws std::invalid_argument saying what of the batch cannot be; std::length_error when a slot is full
-  std::vector<float> decode(const DecodeBatch& batch, KvCache& cache);
+  std::vector<float> decode(const DecodeBatch& batch, KvCache& cache,
+                            const InterruptionPoint& interruption = {});
 
  private:
   struct State;

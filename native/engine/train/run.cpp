@@ -22,9 +22,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A stop was asked for before anything was trained.
-struct Interrupted {};
-
 /// Whether the model of that configuration stands at `directory`, as far as headers tell.
 bool is_whole(const std::filesystem::path& directory, const LlamaConfig& config) {
   try {
@@ -38,7 +35,12 @@ bool is_whole(const std::filesystem::path& directory, const LlamaConfig& config)
 class Run {
  public:
   Run(const Plan& plan, const RunControl& control, EventLog& events, bool continues)
-      : plan_(plan), control_(control), report_(events, control), continues_(continues), store_(plan.output) {
+      : plan_(plan),
+        control_(control),
+        interruption_(interrupted_by(control.stop)),
+        report_(events, control),
+        continues_(continues),
+        store_(plan.output) {
     store_.remove_unfinished();
   }
 
@@ -49,7 +51,7 @@ class Run {
 
  private:
   void prepare();
-  void resume(const InterruptionPoint& interruption);
+  void resume();
   void announce();
   void train();
   /// False: a stop came in between, and nothing has changed.
@@ -57,15 +59,15 @@ class Run {
   bool evaluation_is_due() const;
   void evaluate();
   void save_checkpoint();
-  void write_base(const InterruptionPoint& interruption);
+  void write_base();
   /// False: a stop came in between, and nothing was written.
   bool write_output();
   RunOutcome finish(bool stopped);
-  void check_stop() const;
   void warn(const std::string& message);
 
   const Plan& plan_;
   const RunControl& control_;
+  const InterruptionPoint interruption_;  ///< throws Interrupted once a stop is asked for
   RunReport report_;
   bool continues_;
   CheckpointStore store_;
@@ -106,13 +108,12 @@ RunOutcome Run::carry_out() {
 }
 
 void Run::prepare() {
-  const auto interruption = [this] { check_stop(); };
   report_.log("reading the model and the data");
-  if (control_.resume) verify_inputs(plan_, interruption);
+  if (control_.resume) verify_inputs(plan_, interruption_);
   device_ = choose_backend(plan_.device, plan_.threads);
   source_.emplace(open_model(plan_));
-  data_.emplace(plan_, source_->config.vocab_size, interruption);
-  model_ = make_model(plan_, *source_, *device_.backend, interruption);
+  data_.emplace(plan_, source_->config.vocab_size, interruption_);
+  model_ = make_model(plan_, *source_, *device_.backend, interruption_);
   trainer_.emplace(plan_, *model_, *data_);
   tensors_ = checkpoint_weights(plan_, *model_);
   // A checkpoint of an adapter is asked and merged with the tokenizer it was trained with.
@@ -121,16 +122,12 @@ void Run::prepare() {
       tensors_.companions.emplace(file.filename().string(), read_file(file));
   tensors_.optimizer = trainer_->optimizer().state();
   state_.plan = plan_.json;
-  if (control_.resume) resume(interruption);
-  write_base(interruption);
+  if (control_.resume) resume();
+  write_base();
 }
 
-void Run::check_stop() const {
-  if (control_.stop()) throw Interrupted();
-}
-
-void Run::resume(const InterruptionPoint& interruption) {
-  const auto point = load_resume_point(store_, tensors_, *device_.backend, interruption);
+void Run::resume() {
+  const auto point = load_resume_point(store_, tensors_, *device_.backend, interruption_);
   if (!point) return;
   verify_same_plan(point->state, plan_);
   const nlohmann::json plan = state_.plan;
@@ -191,9 +188,12 @@ void Run::train() {
 bool Run::take_step(std::int64_t step) {
   attempted_step_ = step;
   const auto begin = Clock::now();
-  const auto taken = trainer_->step(step, [this] { return !control_.stop(); });
-  if (!taken) return false;
-  const StepResult& result = *taken;
+  StepResult result;
+  try {
+    result = trainer_->step(step, interruption_);
+  } catch (const Interrupted&) {
+    return false;
+  }
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const bool finite = result.is_finite();
   if (finite) {
@@ -221,15 +221,18 @@ bool Run::evaluation_is_due() const {
 }
 
 void Run::evaluate() {
-  const auto loss = trainer_->evaluate([&](std::int64_t done, std::int64_t rows) {
-    report_.evaluating(state_.step, done, rows);
-    return !control_.stop();
-  });
-  if (!loss) return;
-  const double mean = loss->sum / static_cast<double>(loss->tokens);
+  Loss loss;
+  try {
+    loss = trainer_->evaluate(
+        [&](std::int64_t done, std::int64_t rows) { report_.evaluating(state_.step, done, rows); },
+        interruption_);
+  } catch (const Interrupted&) {
+    return;
+  }
+  const double mean = loss.sum / static_cast<double>(loss.tokens);
   if (std::isfinite(mean)) state_.evaluation_loss = mean;
   state_.evaluated_step = state_.step;
-  report_.evaluated(state_.step, *loss);
+  report_.evaluated(state_.step, loss);
 }
 
 void Run::save_checkpoint() {
@@ -251,24 +254,23 @@ void Run::save_checkpoint() {
 }
 
 /// Before the first checkpoint, which names it.
-void Run::write_base(const InterruptionPoint& interruption) {
+void Run::write_base() {
   if (!plan_.adapter || !plan_.vocabulary) return;
   const auto base = adapter_base(plan_);
   if (state_.step > 0 && is_whole(base, source_->config)) return;
   report_.log("writing the grown base");
-  source_->weights->write(base, plan_.tokenizer_files, *device_.backend, interruption);
+  source_->weights->write(base, plan_.tokenizer_files, *device_.backend, interruption_);
 }
 
 bool Run::write_output() {
   const auto output = plan_.output / (plan_.adapter ? "adapter" : "model");
-  const auto interruption = [this] { check_stop(); };
   try {
     write_aside(output, [&](const std::filesystem::path& aside) {
       if (plan_.adapter) {
         write_adapter(aside, *model_, *plan_.adapter, adapter_base(plan_).string());
         copy_files(plan_.tokenizer_files, aside);
       } else {
-        write_hf_model(aside, *model_, plan_.model_path, plan_.tokenizer_files, interruption);
+        write_hf_model(aside, *model_, plan_.model_path, plan_.tokenizer_files, interruption_);
       }
     });
   } catch (const Interrupted&) {

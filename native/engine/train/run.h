@@ -25,7 +25,7 @@ struct RunOutcome {
 
 struct RunControl {
   bool resume = false;
-  std::function<bool()> stop;  ///< asked between micro-batches, and every second or so while reading
+  std::function<bool()> stop;  ///< asked all the time: within micro-batches, while reading, …
   std::function<void(const std::string&)> log;  ///< a line for people
 };
 

@@ -13,7 +13,7 @@ Trainer::Trainer(const Plan& plan, Llama& model, const TrainingData& data)
       data_(data),
       optimizer_(model.backend(), model.parameters(), plan.optimizer) {}
 
-std::optional<StepResult> Trainer::step(std::int64_t step, const std::function<bool()>& go_on) {
+StepResult Trainer::step(std::int64_t step, const InterruptionPoint& interruption) {
   const auto batches = data_.step(step);
   StepResult result;
   for (const TokenBatch& batch : batches) {
@@ -23,14 +23,7 @@ std::optional<StepResult> Trainer::step(std::int64_t step, const std::function<b
   // Counted first, over all micro-batches: a mean of their means would weigh tokens by the company they keep.
   const double scale = 1.0 / static_cast<double>(result.supervised_tokens);
 
-  optimizer_.zero_gradients();
-  double sum = 0;
-  for (std::size_t i = 0; i < batches.size(); ++i) {
-    if (!go_on()) return std::nullopt;
-    const StepKey key{plan_.seed, static_cast<std::uint64_t>(step), i};
-    sum += model_.forward_backward(batches[i].view(), scale, key).sum;
-  }
-  result.loss = sum * scale;
+  result.loss = accumulate(batches, scale, step, interruption) * scale;
   result.grad_norm = optimizer_.clip_gradients();
   const double rate_factor = learning_rate_factor(plan_.schedule, step);
   result.learning_rate = plan_.optimizer.learning_rate * rate_factor;
@@ -40,15 +33,32 @@ std::optional<StepResult> Trainer::step(std::int64_t step, const std::function<b
   return result;
 }
 
-std::optional<Loss> Trainer::evaluate(const std::function<bool(std::int64_t, std::int64_t)>& go_on) {
+double Trainer::accumulate(const std::vector<TokenBatch>& batches, double scale, std::int64_t step,
+                           const InterruptionPoint& interruption) {
+  optimizer_.zero_gradients();
+  double sum = 0;
+  try {
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+      const StepKey key{plan_.seed, static_cast<std::uint64_t>(step), i};
+      sum += model_.forward_backward(batches[i].view(), scale, key, interruption).sum;
+    }
+  } catch (...) {
+    optimizer_.zero_gradients();
+    throw;
+  }
+  return sum;
+}
+
+Loss Trainer::evaluate(const std::function<void(std::int64_t, std::int64_t)>& progress,
+                       const InterruptionPoint& interruption) {
   const TokenDataset& rows = *data_.evaluation();
   Loss all;
   for (std::int64_t begin = 0; begin < rows.units(); begin += plan_.evaluation->batch_size) {
-    if (!go_on(begin, rows.units())) return std::nullopt;
+    progress(begin, rows.units());
     TokenBatch batch;
     const std::int64_t end = std::min(rows.units(), begin + plan_.evaluation->batch_size);
     for (std::int64_t row = begin; row < end; ++row) rows.append_unit(row, batch);
-    const Loss loss = model_.forward(batch.view());
+    const Loss loss = model_.forward(batch.view(), interruption);
     all.sum += loss.sum;
     all.tokens += loss.tokens;
   }

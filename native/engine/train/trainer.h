@@ -1,8 +1,8 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <optional>
 
+#include "engine/io/interruption.h"
 #include "engine/model/llama.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/plan.h"
@@ -25,16 +25,21 @@ class Trainer {
   Trainer(const Plan& plan, Llama& model, const TrainingData& data);
 
   /// Optimizer step `step`, which counts from 1: every micro-batch, clipping, AdamW. When loss or gradient
-  /// norm is not finite the weights are left as they were. `go_on` is asked before every micro-batch; once it
-  /// says no there is no result, and no weight has changed.
-  std::optional<StepResult> step(std::int64_t step, const std::function<bool()>& go_on);
-  /// Loss over the whole evaluation set. `go_on(done, rows)` is asked before every batch, with the rows done
-  /// and in all; once it says no, there is no result.
-  std::optional<Loss> evaluate(const std::function<bool(std::int64_t, std::int64_t)>& go_on);
+  /// norm is not finite the weights are left as they were. `interruption` is asked within every micro-batch;
+  /// when it throws, weights, gradients and moments are as if the step had not begun.
+  StepResult step(std::int64_t step, const InterruptionPoint& interruption);
+  /// Loss over the whole evaluation set. `progress(done, rows)` is called before every batch, with the rows
+  /// done and in all; `interruption` is asked within every batch.
+  Loss evaluate(const std::function<void(std::int64_t, std::int64_t)>& progress,
+                const InterruptionPoint& interruption);
 
   Optimizer& optimizer() { return optimizer_; }
 
  private:
+  /// Adds every micro-batch's gradients; the sum of their losses.
+  double accumulate(const std::vector<TokenBatch>& batches, double scale, std::int64_t step,
+                    const InterruptionPoint& interruption);
+
   const Plan& plan_;
   Llama& model_;
   const TrainingData& data_;

@@ -168,15 +168,19 @@ class CpuBackend final : public Backend {
   }
 
   void head_cross_entropy(const Tensor& x, const Linear& head, const Dropout& dropout, const Tensor& targets,
-                          double scale, const Tensor& losses, const Tensor& gradient_x) override {
+                          double scale, const Tensor& losses, const Tensor& gradient_x,
+                          const std::function<void()>& between_chunks) override {
     dispatch(x, [&]<class T>() {
-      cpu::head_cross_entropy<T>(context(), x, head, dropout, targets, scale, losses, gradient_x);
+      cpu::head_cross_entropy<T>(context(), x, head, dropout, targets, scale, losses, gradient_x,
+                                 between_chunks);
     });
   }
 
   void head_likelihood(const Tensor& x, const Linear& head, const Tensor& targets, const Tensor& losses,
-                       const Tensor& likeliest) override {
-    dispatch(x, [&]<class T>() { cpu::head_likelihood<T>(context(), x, head, targets, losses, likeliest); });
+                       const Tensor& likeliest, const std::function<void()>& between_chunks) override {
+    dispatch(x, [&]<class T>() {
+      cpu::head_likelihood<T>(context(), x, head, targets, losses, likeliest, between_chunks);
+    });
   }
 
  private:

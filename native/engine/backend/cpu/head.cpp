@@ -54,7 +54,7 @@ struct LogitChunk {
 /// The logits of every row, a chunk at a time.
 template <class T, class F>
 void for_logit_chunks(Context context, const Tensor& x, const Linear& head, const Dropout& dropout,
-                      const F& use) {
+                      const std::function<void()>& between_chunks, const F& use) {
   const std::int64_t rows = x.shape[0], width = x.shape[1], vocab = head.weight.shape[0];
   const std::int64_t rank = head.lora_a.data ? head.lora_a.shape[0] : 0;
   // 64 MiB of float logits at most, unless that is too few rows to multiply well.
@@ -65,6 +65,7 @@ void for_logit_chunks(Context context, const Tensor& x, const Linear& head, cons
     return Tensor{values, x.dtype, 2, {count, columns}};
   };
   for (std::int64_t first = 0; first < rows; first += most) {
+    if (between_chunks) between_chunks();
     const std::int64_t count = std::min(most, rows - first);
     const LogitChunk<T> chunk{first, count, matrix(data<T>(x) + first * width, count, width),
                               matrix(logits, count, vocab),
@@ -78,11 +79,12 @@ void for_logit_chunks(Context context, const Tensor& x, const Linear& head, cons
 
 template <class T>
 void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Dropout& dropout,
-                        const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x) {
+                        const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x,
+                        const std::function<void()>& between_chunks) {
   const std::int64_t width = x.shape[1], vocab = head.weight.shape[0];
   const bool slopes = gradient_x.data != nullptr;
   const auto* target = data<const std::uint32_t>(targets);
-  for_logit_chunks<T>(context, x, head, dropout, [&](const LogitChunk<T>& chunk) {
+  for_logit_chunks<T>(context, x, head, dropout, between_chunks, [&](const LogitChunk<T>& chunk) {
     context.threads.run_blocks(
         chunk.count, rows_per_task(vocab), [&](std::int64_t begin, std::int64_t end, int) {
           for (std::int64_t i = begin; i < end; ++i)
@@ -98,10 +100,11 @@ void head_cross_entropy(Context context, const Tensor& x, const Linear& head, co
 
 template <class T>
 void head_likelihood(Context context, const Tensor& x, const Linear& head, const Tensor& targets,
-                     const Tensor& losses, const Tensor& likeliest) {
+                     const Tensor& losses, const Tensor& likeliest,
+                     const std::function<void()>& between_chunks) {
   const std::int64_t vocab = head.weight.shape[0];
   const auto* target = data<const std::uint32_t>(targets);
-  for_logit_chunks<T>(context, x, head, {}, [&](const LogitChunk<T>& chunk) {
+  for_logit_chunks<T>(context, x, head, {}, between_chunks, [&](const LogitChunk<T>& chunk) {
     context.threads.run_blocks(
         chunk.count, rows_per_task(vocab), [&](std::int64_t begin, std::int64_t end, int) {
           for (std::int64_t i = begin; i < end; ++i) {
@@ -116,13 +119,13 @@ void head_likelihood(Context context, const Tensor& x, const Linear& head, const
 }
 
 template void head_cross_entropy<float>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,
-                                        double, const Tensor&, const Tensor&);
+                                        double, const Tensor&, const Tensor&, const std::function<void()>&);
 template void head_cross_entropy<double>(Context, const Tensor&, const Linear&, const Dropout&, const Tensor&,
-                                         double, const Tensor&, const Tensor&);
+                                         double, const Tensor&, const Tensor&, const std::function<void()>&);
 
 template void head_likelihood<float>(Context, const Tensor&, const Linear&, const Tensor&, const Tensor&,
-                                     const Tensor&);
+                                     const Tensor&, const std::function<void()>&);
 template void head_likelihood<double>(Context, const Tensor&, const Linear&, const Tensor&, const Tensor&,
-                                      const Tensor&);
+                                      const Tensor&, const std::function<void()>&);
 
 }  // namespace ziptie::cpu

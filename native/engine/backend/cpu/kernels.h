@@ -79,10 +79,12 @@ void swiglu_backward(Context context, const Tensor& gate_up, const Tensor& gradi
 
 template <class T>
 void head_cross_entropy(Context context, const Tensor& x, const Linear& head, const Dropout& dropout,
-                        const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x);
+                        const Tensor& targets, double scale, const Tensor& losses, const Tensor& gradient_x,
+                        const std::function<void()>& between_chunks);
 
 template <class T>
 void head_likelihood(Context context, const Tensor& x, const Linear& head, const Tensor& targets,
-                     const Tensor& losses, const Tensor& likeliest);
+                     const Tensor& losses, const Tensor& likeliest,
+                     const std::function<void()>& between_chunks);
 
 }  // namespace ziptie::cpu
