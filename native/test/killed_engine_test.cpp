@@ -1,36 +1,17 @@
-// The engine's program as a process of its own: killed, stopped by signals, out of disk, wrongly called.
-#include <chrono>
+// The engine's program as a process of its own: killed, out of disk, wrongly called.
 #include <cstdlib>
 #include <random>
 #include <sstream>
 
 #include "engine_process.h"
-#include "temporary_directory.h"
 
 using nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Fixture {
-  TemporaryDirectory directory;
-  json plan = tiny_plan(directory.path(), 60);
-  fs::path log = directory / "engine.log";
-
-  fs::path write_plan(const std::string& name) {
-    plan["output"] = (directory / name).string();
-    fs::create_directories(directory / name);
-    std::ofstream(directory / name / "plan.json") << plan;
-    return directory / name / "plan.json";
-  }
-};
-
-}  // namespace
-
-namespace {
-
 /// Kills the engine at some moment of its life, or sees it end first. Half of the moments are while it writes
-/// a checkpoint, the others any. Returns what `wait_for` does.
+/// a checkpoint, a quarter while it begins, the others any. Returns what `wait_for` does.
 int kill_somewhere(pid_t engine, const fs::path& run, std::mt19937_64& random) {
   const auto uniform = [&](int most) { return std::uniform_int_distribution(0, most)(random); };
   const DirectoryWatch checkpoints(run / "checkpoints", IN_CREATE);
@@ -39,7 +20,7 @@ int kill_somewhere(pid_t engine, const fs::path& run, std::mt19937_64& random) {
     // Files are written one after the other, each for a millisecond or so.
     ::usleep(static_cast<useconds_t>(uniform(4000)));
   } else {
-    ::usleep(static_cast<useconds_t>(uniform(120'000)));
+    ::usleep(static_cast<useconds_t>(uniform(uniform(1) == 0 ? 20'000 : 120'000)));
   }
   ::kill(engine, SIGKILL);
   return wait_for(engine);
@@ -51,119 +32,96 @@ bool is_half_written(const fs::path& run) {
   return false;
 }
 
+struct KilledRuns : EngineRuns {
+  std::mt19937_64 random;
+
+  KilledRuns() {
+    const char* given = std::getenv("ZIPTIE_TEST_SEED");
+    const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device()();
+    MESSAGE("ZIPTIE_TEST_SEED=" << seed);
+    random.seed(seed);
+  }
+
+  /// The plan, carried out with `most` kills in between, gives the losses and the `files` of an undisturbed
+  /// run.
+  void check_kills(int most, const std::vector<std::string>& files) {
+    REQUIRE(call({"train", write_plan("whole").string()}, log) == 0);
+    const auto expected = losses(directory / "whole");
+    REQUIRE(expected.size() == plan["schedule"]["steps"]);
+    int kills = 0, half_written = 0;
+    for (int attempt = 0; kills < most; ++attempt) {
+      const std::string name = "killed-" + std::to_string(attempt);
+      const fs::path path = write_plan(name), run = directory / name;
+      fs::create_directories(run / "checkpoints");
+      int status = -SIGKILL;
+      while (status == -SIGKILL) {
+        // What was killed before it began has nothing to resume, but may be resumed all the same.
+        const pid_t engine = start({"train", path.string(), "--resume"}, log);
+        status = kills < most ? kill_somewhere(engine, run, random) : wait_for(engine);
+        if (status == -SIGKILL) {
+          kills += 1;
+          half_written += is_half_written(run);
+        }
+      }
+      INFO(file_text(log));
+      REQUIRE((status == 0 || read_events(run).back()["event"] == "run_finished"));
+      CHECK(losses(run) == expected);
+      for (const std::string& file : files) {
+        CAPTURE(file);
+        const std::string written = file_text(run / file);
+        CHECK(!written.empty());
+        CHECK(written == file_text(directory / "whole" / file));
+      }
+      CHECK(!is_half_written(run));
+    }
+    CHECK(half_written > 0);
+  }
+};
+
 }  // namespace
 
 TEST_CASE_FIXTURE(
-    Fixture,
+    KilledRuns,
     "Killed at 50 random moments, among them while it writes checkpoints, a run gives the losses and the "
     "weights of an undisturbed one to the last bit") {
-  const char* given = std::getenv("ZIPTIE_TEST_SEED");
-  const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device()();
-  MESSAGE("ZIPTIE_TEST_SEED=" << seed);
-  std::mt19937_64 random(seed);
   plan["schedule"]["steps"] = 150;
   plan["checkpointing"]["save_steps"] = 2;
   plan["evaluation"]["every_steps"] = 50;
-  REQUIRE(call({"train", write_plan("whole").string()}, log) == 0);
-  int kills = 0, half_written = 0;
-  for (int attempt = 0; kills < 50; ++attempt) {
-    const std::string name = "killed-" + std::to_string(attempt);
-    const fs::path path = write_plan(name), run = directory / name;
-    fs::create_directories(run / "checkpoints");
-    int status = -SIGKILL;
-    while (status == -SIGKILL) {
-      // What was killed before it began has nothing to resume, but may be resumed all the same.
-      const pid_t engine = start({"train", path.string(), "--resume"}, log);
-      status = kills < 50 ? kill_somewhere(engine, run, random) : wait_for(engine);
-      if (status == -SIGKILL) {
-        kills += 1;
-        half_written += is_half_written(run);
-      }
-    }
-    INFO(file_text(log));
-    REQUIRE((status == 0 || read_events(run).back()["event"] == "run_finished"));
-    CHECK(losses(run) == losses(directory / "whole"));
-    CHECK(losses(run).size() == 150);
-    CHECK(file_text(run / "model/model.safetensors") ==
-          file_text(directory / "whole/model/model.safetensors"));
-    CHECK(!is_half_written(run));
-  }
-  CHECK(half_written > 0);
+  check_kills(50, {"model/model.safetensors"});
 }
 
-TEST_CASE_FIXTURE(Fixture, "SIGTERM and SIGINT end a run after its step, with a checkpoint of it") {
-  plan["schedule"]["steps"] = 100'000;
-  plan["checkpointing"]["save_steps"] = nullptr;
-  for (const int signal : {SIGTERM, SIGINT}) {
-    const std::string name = "stopped-" + std::to_string(signal);
-    const auto path = write_plan(name);
-    const pid_t engine = start({"train", path.string()}, log);
-    wait_for_step(directory / name, 3);
-    ::kill(engine, signal);
-    CHECK(wait_for(engine) == 0);
-    const auto last = read_events(directory / name).back();
-    CHECK(last["event"] == "run_finished");
-    CHECK(last["state"] == "stopped");
-    CHECK(!last.contains("output"));
-    CHECK(last["step"] == events_named(directory / name, "step").back()["step"]);
-    CHECK(fs::exists(directory / name / "checkpoints" / ("step-" + last["step"].dump()) / "state.json"));
-    CHECK(!fs::exists(directory / name / "run.lock"));
-  }
+TEST_CASE_FIXTURE(
+    KilledRuns,
+    "So does a run of QLoRA on a grown vocabulary, with one adapter at both ends, packs and paged 8-bit "
+    "AdamW, whose grown base is written first") {
+  plan["model"]["architecture"]["vocab_size"] = 512;
+  plan["schedule"]["steps"] = 4;
+  REQUIRE(call({"train", write_plan("origin").string()}, log) == 0);
+  plan["model"] = {
+      {"path", (directory / "origin/model").string()},
+      {"vocabulary",
+       {{"size", 520}, {"base_size", nullptr}, {"initialization", "random"}, {"map", nullptr}, {"seed", 5}}}};
+  plan["adapter"] = {{"r", 256},  // times 520: large enough that moments are paged
+                     {"alpha", 16},
+                     {"dropout", 0.1},
+                     {"use_rslora", true},
+                     {"target_modules", {"q_proj", "down_proj", "embed_tokens", "lm_head"}},
+                     {"modules_to_save", {"norm"}}};
+  plan["quantization"] = {{"type", "nf4"}, {"double_quant", true}};
+  plan["frozen_dtype"] = "bfloat16";
+  plan["optimizer"]["name"] = "paged_adamw_8bit";
+  write_shard(directory / "packed.safetensors", counting_rows(24),
+              {0, 2, 3, 6, 8, 9, 12, 14, 15, 18, 20, 22, 24});
+  plan["data"][0]["shards"] = {(directory / "packed.safetensors").string()};
+  plan["batching"]["max_length"] = 64;
+  plan["batching"]["packing"] = true;
+  plan["schedule"]["steps"] = 60;
+  plan["checkpointing"]["save_steps"] = 2;
+  plan["evaluation"]["every_steps"] = 20;
+  check_kills(25, {"adapter/adapter_model.safetensors", "base/model.safetensors"});
 }
 
-TEST_CASE_FIXTURE(Fixture, "SIGTERM does not wait for the end of an evaluation") {
-  write_shard(directory / "evaluation.safetensors", counting_rows(1'000'000));
-  plan["evaluation"]["every_steps"] = 1;
-  const auto path = write_plan("evaluating");
-  const pid_t engine = start({"train", path.string()}, log);
-  wait_for_step(directory / "evaluating", 1);
-  const auto begin = std::chrono::steady_clock::now();
-  ::kill(engine, SIGTERM);
-  CHECK(wait_for(engine) == 0);
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
-  CHECK(events_named(directory / "evaluating", "evaluation").empty());
-  CHECK(read_events(directory / "evaluating").back()["state"] == "stopped");
-  CHECK(fs::exists(directory / "evaluating/checkpoints/step-1/state.json"));
-}
-
-TEST_CASE_FIXTURE(Fixture, "SIGTERM does not wait for the end of the evaluation on start") {
-  write_shard(directory / "evaluation.safetensors", counting_rows(1'000'000));
-  plan["evaluation"]["on_start"] = true;
-  const auto path = write_plan("starting");
-  const DirectoryWatch watch(directory.path());
-  const pid_t engine = start({"train", path.string()}, log);
-  watch.wait_until([&] { return file_text(log).find("step 0: evaluating, ") != std::string::npos; });
-  const auto begin = std::chrono::steady_clock::now();
-  ::kill(engine, SIGTERM);
-  CHECK(wait_for(engine) == 0);
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
-  const auto events = read_events(directory / "starting");
-  REQUIRE(events.size() == 2);
-  CHECK(events[0]["event"] == "run_started");
-  CHECK(events[1]["event"] == "run_finished");
-  CHECK(events[1]["state"] == "stopped");
-  CHECK(events[1]["step"] == 0);
-  CHECK(!fs::exists(directory / "starting/checkpoints/step-0"));
-}
-
-TEST_CASE_FIXTURE(Fixture, "SIGTERM does not wait until input files are hashed") {
-  const auto large = directory / "large";
-  std::ofstream(large).close();
-  fs::resize_file(large, std::uintmax_t{4} << 30);
-  plan["inputs"][large.string()] = std::string(64, '0');
-  const auto path = write_plan("hashing");
-  const DirectoryWatch watch(directory.path());
-  const pid_t engine = start({"train", path.string(), "--resume"}, log);
-  watch.wait_until(
-      [&] { return file_text(log).find("reading the model and the data") != std::string::npos; });
-  const auto begin = std::chrono::steady_clock::now();
-  ::kill(engine, SIGTERM);
-  CHECK(wait_for(engine) == 0);
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
-  CHECK(read_events(directory / "hashing").back()["state"] == "stopped");
-}
-
-TEST_CASE_FIXTURE(Fixture,
+TEST_CASE_FIXTURE(EngineRuns,
                   "Token shards that are cut short while a run trains on them end it with their name") {
   plan["schedule"]["steps"] = 100'000;
   const auto path = write_plan("cut-short");
@@ -179,7 +137,7 @@ TEST_CASE_FIXTURE(Fixture,
       reason);
 }
 
-TEST_CASE_FIXTURE(Fixture, "A second engine on a directory is turned away and the first goes on") {
+TEST_CASE_FIXTURE(EngineRuns, "A second engine on a directory is turned away and the first goes on") {
   plan["schedule"]["steps"] = 100'000;
   const auto path = write_plan("run");
   const pid_t first = start({"train", path.string()}, log);
@@ -193,7 +151,7 @@ TEST_CASE_FIXTURE(Fixture, "A second engine on a directory is turned away and th
   CHECK(events_named(directory / "run", "run_failed").empty());
 }
 
-TEST_CASE_FIXTURE(Fixture,
+TEST_CASE_FIXTURE(EngineRuns,
                   "A disk that is full fails the run, which says so and leaves nothing half-written") {
   const auto path = write_plan("run");
   // Enough for the events, too little for the weights.
@@ -208,7 +166,7 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(call({"train", path.string(), "--resume"}, log) == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "Wrong usage exits with 2 and what cannot be done with 1") {
+TEST_CASE_FIXTURE(EngineRuns, "Wrong usage exits with 2 and what cannot be done with 1") {
   CHECK(call({}, log) == 2);
   CHECK(call({"trian"}, log) == 2);
   CHECK(call({"train"}, log) == 2);
@@ -220,7 +178,7 @@ TEST_CASE_FIXTURE(Fixture, "Wrong usage exits with 2 and what cannot be done wit
   CHECK(call({"describe", "--format", "json"}, log) == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "Prompts are continued line by line, and a bad line is named") {
+TEST_CASE_FIXTURE(EngineRuns, "Prompts are continued line by line, and a bad line is named") {
   plan["schedule"]["steps"] = 2;
   const auto path = write_plan("run");
   REQUIRE(call({"train", path.string()}, log) == 0);
@@ -274,7 +232,7 @@ TEST_CASE_FIXTURE(Fixture, "Prompts are continued line by line, and a bad line i
 
 // AddressSanitizer's shadow memory is larger than any limit under which threads run out.
 #ifndef __SANITIZE_ADDRESS__
-TEST_CASE_FIXTURE(Fixture, "More threads than the system gives end the run with its reason") {
+TEST_CASE_FIXTURE(EngineRuns, "More threads than the system gives end the run with its reason") {
   plan["threads"] = 4096;
   const auto path = write_plan("crowded");
   CHECK(wait_for(start({"train", path.string()}, log, RLIM_INFINITY, rlim_t{2} << 30)) == 1);
