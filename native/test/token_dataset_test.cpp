@@ -142,7 +142,8 @@ TEST_CASE("Looking at the tokens of a large shard can be interrupted") {
 
 TEST_CASE("Damaged shards are refused with the row") {
   CHECK(refusal_of({1, 2, 100, 3}, {1, 1, 1, 1}, {0, 2, 4})
-            .find("row 1, token 0: id 100 is not in the model's vocabulary of 100") != std::string::npos);
+            .find("row 1, token 0: input_ids is 100, which is not in the model's vocabulary of 100") !=
+        std::string::npos);
   CHECK(refusal_of({1, 2}, {1, 2}, {0, 2}).find("row 0, token 1: loss_mask is 2") != std::string::npos);
   CHECK(refusal_of({1, 2}, {1, 1, 1}, {0, 2}).find("loss_mask has 3 elements, input_ids 2") !=
         std::string::npos);

@@ -152,8 +152,8 @@ class TokenDataset::ShardReader {
       for (const std::uint32_t id : ids_.run(at, end)) {
         if (id >= settings_.vocab_size) {
           throw refuse(fmt::format(
-              "row {}, token {}: id {} is not in the model's vocabulary of {}; the tokenizer belongs to "
-              "another model",
+              "row {}, token {}: input_ids is {}, which is not in the model's vocabulary of {}; the "
+              "tokenizer belongs to another model",
               row, at - begin, id, settings_.vocab_size));
         }
         ++at;
@@ -226,7 +226,7 @@ TokenDataset::TokenDataset(std::span<const std::filesystem::path> shards, const 
   }
   if (rows_.empty()) {
     throw FileError(fmt::format(
-        "{}: none of the {} rows of this data set has a token that carries loss{}",
+        "{}: none of the {} rows of this data set has a token that carries loss (loss_mask 1){}",
         shards.empty() ? "" : shards.front().string(), counts_.too_long + counts_.unsupervised,
         counts_.too_long > 0
             ? fmt::format("; {} are longer than max_length, {}", counts_.too_long, settings.max_length)
