@@ -124,6 +124,23 @@ TEST_CASE_FIXTURE(EngineRuns, "SIGTERM does not wait for the end of an evaluatio
   CHECK(fs::exists(directory / "evaluating/checkpoints/step-1/state.json"));
 }
 
+TEST_CASE_FIXTURE(EngineRuns, "SIGTERM does not wait for the end of the evaluation on start") {
+  write_shard(directory / "evaluation.safetensors", counting_rows(1'000'000));
+  plan["evaluation"]["on_start"] = true;
+  const auto path = write_plan("starting");
+  const DirectoryWatch watch(directory.path());
+  const pid_t engine = start({"train", path.string()}, log);
+  watch.wait_until([&] { return file_text(log).find("step 0: evaluating, ") != std::string::npos; });
+  check_ends_in_time(engine);
+  const auto events = read_events(directory / "starting");
+  REQUIRE(events.size() == 2);
+  CHECK(events[0]["event"] == "run_started");
+  CHECK(events[1]["event"] == "run_finished");
+  CHECK(events[1]["state"] == "stopped");
+  CHECK(events[1]["step"] == 0);
+  CHECK(!fs::exists(directory / "starting/checkpoints/step-0"));
+}
+
 TEST_CASE_FIXTURE(EngineRuns, "SIGTERM does not wait until input files are hashed") {
   const auto large = directory / "large";
   std::ofstream(large).close();
