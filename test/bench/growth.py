@@ -2,8 +2,8 @@
 
     npm run bench -- growth [--threads 2]
 
-Beside the measured time stand the floating-point operations of a token and where they are: in the linear layers, in attention
-(which grows with the sequence) and in the head (which grows with the vocabulary).
+Time is measured as a whole. Beside it stand the floating-point operations of a token and the shares of these, computed from the
+shape, that are in the linear layers, in attention (which grows with the sequence) and in the head (which grows with the vocabulary).
 """
 
 import argparse
@@ -45,20 +45,20 @@ def main():
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
     options = arguments.parse_args()
     print(f"{options.threads} threads, load {os.getloadavg()[0]:.1f} before")
-    print(f"{'grows':<12}{'hidden × layers':>16}{'length':>8}{'vocab':>9}{'µs/token':>10}{'MFLOP/token':>13}{'GFLOP/s':>9}  where")
+    print(f"{'grows':<12}{'hidden × layers':>16}{'length':>8}{'vocab':>9}{'µs/token':>10}{'MFLOP/token':>13}{'GFLOP/s':>9}  FLOP are in")
     for axis, changes in AXES.items():
         for change in changes:
             shape = BASE | change
             seconds = 1 / engine(shape, "lora", options.threads)["tokens_per_second"]
             parts = flops(shape)
             total = sum(parts.values())
-            where = ", ".join(
+            shares = ", ".join(
                 f"{part} {100 * share / total:.0f} %" for part, share in sorted(parts.items(), key=lambda item: -item[1])
             )
             size = f"{shape['hidden_size']} × {shape['num_hidden_layers']}"
             print(
                 f"{axis:<12}{size:>16}{shape['length']:>8,}{shape['vocab_size']:>9,}{seconds * 1e6:>10.1f}"
-                f"{total / 1e6:>13.1f}{total / seconds / 1e9:>9.0f}  {where}",
+                f"{total / 1e6:>13.1f}{total / seconds / 1e9:>9.0f}  {shares}",
                 flush=True,
             )
 
