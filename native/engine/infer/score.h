@@ -29,8 +29,8 @@ void check_request(const LlamaConfig& config, const ScoreRequest& request);
 
 /// Scores every request, `batch_tokens` tokens at a time unless a single one has more; `scored` is called in
 /// the order of the requests' lengths, longest first. What else is in the batch changes a score's
-/// rounding alone. `stop` is asked before and
-/// within every batch; once it says yes, the scores of that batch and those after it are not given.
+/// rounding alone. `stop` is asked before and within every batch; once it says yes, the scores of that batch
+/// and those after it are not given.
 /// @throws std::invalid_argument as `check_request`
 void score(Llama& model, std::span<const ScoreRequest> requests, std::int64_t batch_tokens,
            const std::function<void(std::size_t request, const Score& score)>& scored,
