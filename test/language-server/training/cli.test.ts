@@ -368,7 +368,10 @@ describe("a job in a process of its own", () => {
 
 describe.skipIf(!existsSync(realEngine))("with the real engine", () => {
   test("a tiny model is trained, listed, and its model goes on in an SFT run", async () => {
-    writeFileSync(join(directory, "base.ziptie.yaml"), config("max_steps: 4\neval_dataset: rows.jsonl"));
+    writeFileSync(
+      join(directory, "base.ziptie.yaml"),
+      config("max_steps: 4\neval_dataset: rows.jsonl\neval_on_start: true"),
+    );
     const train = (name: string) =>
       new TerminalCommand(program, ["train", name, "--format", "json"], directory, realEngine).finished;
     const base = await train("base.ziptie.yaml");
@@ -377,6 +380,9 @@ describe.skipIf(!existsSync(realEngine))("with the real engine", () => {
     expect(document).toMatchObject({ run: firstRun(), state: "finished", step: 4, steps: 4 });
     expect(document.loss).toBeGreaterThan(0);
     expect(document.evaluation_loss).toBeGreaterThan(0);
+    const events = readFileSync(join(firstRun(), "events.jsonl"), "utf8").trimEnd().split("\n");
+    const evaluations = events.map((line) => JSON.parse(line)).filter(({ event }) => event === "evaluation");
+    expect(evaluations.map(({ step }) => step)).toEqual([0, 4]);
     expect(existsSync(join(firstRun(), "model", "tokenizer.json"))).toBe(true);
     const trained = async (name: string) => {
       const { trainable } = (await json(["plan", name])).document as PlanSummary;
