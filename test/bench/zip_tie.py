@@ -2,16 +2,19 @@
 What zip-tie initialisation is worth: evaluation loss of a model whose vocabulary grew by 1,000 tokens, its new rows random, the
 mean of all, or zip-tied, before the first step and after `--steps`.
 
-    npm run bench -- zip_tie [--base stories,llama] [--steps 200] [--base-steps N]
+    npm run bench -- zip_tie [--base stories:0,stories:1500,llama:1500] [--steps 200] [--seeds 3]
 
-A base has to know something of the bytes that the new tokens are tied from, so it is trained on the text in its own tokens
-first: `stories` is stories260k, `llama` a small Llama with Llama 2's vocabulary and random weights.
+A base is named with the steps that it is first trained on the text in its own tokens: a sum of tokens is worth what the base knows
+of these. `stories` is stories260k, which has never seen a byte of Chinese; `llama` a small Llama with Llama 2's vocabulary and random
+weights. A seed is that of the base's weights and training, of random rows and of what follows.
+
+Random rows are N(0, `initializer_range`²), which is 0.02 in both; those of `random at scale` have the root mean square of the base's
+own embedding and head instead, several times as much.
 """
 
 import argparse
-import json
 import os
-import subprocess
+import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -19,15 +22,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test" / "oracle"))
 
-from conftest import ENGINE, NONE_DROPPED, STORIES, events, run_engine, write_plan, write_shard  # noqa: E402
-from tokenizers import Tokenizer  # noqa: E402
+from conftest import STORIES  # noqa: E402
+from grown_vocabulary import Training, extend_tokenizer, grown_losses  # noqa: E402
 
-DATA = ROOT.parent / "shared" / "data"
-UD = DATA / "ud-chinese-gsd" / "all-4997.tsv"
-PROGRAM = ROOT / "dist" / "cli.js"
-BASES = {"stories": STORIES / "tokenizer.json", "llama": DATA / "tokenizers" / "llama2-tokenizer.json"}
+TOKENIZERS = {
+    "stories": STORIES / "tokenizer.json",
+    "llama": ROOT.parent / "shared" / "data" / "tokenizers" / "llama2-tokenizer.json",
+}
+# Llama 2 has a byte a token for many characters here, and a large head.
+ROWS = {"stories": {"max_length": 192, "batch_size": 8}, "llama": {"max_length": 64, "batch_size": 4}}
 SMALL_LLAMA = {
     "model_type": "llama",
+    "vocab_size": 32000,
     "hidden_size": 64,
     "intermediate_size": 172,
     "num_hidden_layers": 2,
@@ -44,123 +50,59 @@ SMALL_LLAMA = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-# Tokens of a row; Llama 2 has a byte a token for most characters here, and a large head.
-LONGEST = {"stories": 192, "llama": 64}
-BATCH = {"stories": 8, "llama": 4}
-BASE_STEPS = {"stories": 300, "llama": 3000}
 
 
-def sentences() -> tuple[list[str], list[str]]:
-    """To train on, and every tenth to evaluate."""
-    texts = [line.split("\t")[1] for line in UD.read_text(encoding="utf-8").splitlines()[1:]]
-    return [text for index, text in enumerate(texts) if index % 10 != 9], texts[9::10][:200]
+def trained_base(directory: Path, name: str, steps: int, seed: int) -> tuple[Path, dict[int, float]]:
+    """A base and its losses on the text in its own tokens, by step."""
+    if name == "stories" and steps == 0:
+        return STORIES, {}
+    model = {"path": str(STORIES)} if name == "stories" else {"architecture": SMALL_LLAMA, "seed": seed}
+    return Training(TOKENIZERS[name], **ROWS[name]).base(directory, model, steps, seed)
 
 
-def extend(directory: Path, tokenizer: Path, added: int) -> Path:
-    """Extends a tokenizer by so many tokens, and returns the new one's directory."""
-    directory.mkdir(parents=True)
-    (directory / "train.txt").write_text("\n".join(sentences()[0]), encoding="utf-8")
-    size = added
-    for _ in range(4):
-        config = {
-            "stage": "vocabulary",
-            "tokenizer_name_or_path": str(tokenizer),
-            "dataset": "train.txt",
-            "scripts": ["Han"],
-            "vocab_size": size,
-            "character_coverage": 0.85,
-        }
-        (directory / "han.ziptie.yaml").write_text(json.dumps(config))
-        command = ["node", str(PROGRAM), "extend-vocabulary", str(directory / "han.ziptie.yaml"), "--format", "json"]
-        environment = {**os.environ, "ZIPTIE_ENGINE": str(ENGINE)}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        if done.returncode != 0:
-            sys.exit(done.stderr)
-        report = json.loads(done.stdout)
-        if report["added"] == added:
-            return Path(report["tokenizer"])
-        size += added - report["added"]
-    sys.exit(f"the corpus does not give {added} tokens")
+def compare(directory: Path, name: str, base_steps: int, options: argparse.Namespace) -> None:
+    extended = extend_tokenizer(directory / "extended", TOKENIZERS[name], options.added)
+    training = Training(extended / "tokenizer.json", **ROWS[name])
+    losses: dict[str, list[dict[int, float]]] = {}
+    for seed in range(1, options.seeds + 1):
+        base, learned = trained_base(directory / f"base-{seed}", name, base_steps, seed)
+        if learned:
+            print(f"  base {seed} in its own tokens: {learned[0]:.4f}, trained {learned[base_steps]:.4f}", flush=True)
+        grown = grown_losses(
+            directory / f"grown-{seed}", training, base, extended, steps=options.steps, seed=seed
+        )
+        for initialization, by_step in grown.items():
+            losses.setdefault(initialization, []).append(by_step)
+    heads = ("at step 0", f"after {options.steps}")
+    print(f"  {'new rows':16}" + "".join(f"{head:>26}" for head in heads) + f"   zip-tie is lower, of {options.seeds} seeds")
+    for initialization, runs in losses.items():
+        columns = [spread([run[step] for run in runs]) for step in (0, options.steps)]
+        lower = [
+            sum(tied[step] < run[step] for tied, run in zip(losses["zip-tie"], runs, strict=True))
+            for step in (0, options.steps)
+        ]
+        said = "" if initialization == "zip-tie" else "   {} and {}".format(*lower)
+        print(f"  {initialization:16}" + "".join(f"{column:>26}" for column in columns) + said, flush=True)
 
 
-def write_texts(path: Path, tokenizer: Tokenizer, texts: list[str], longest: int) -> None:
-    rows = [[1, *tokenizer.encode(text, add_special_tokens=False).ids, 2][:longest] for text in texts]
-    write_shard(path, [(ids, [1] * len(ids)) for ids in rows])
-
-
-def train(run: Path, name: str, model: dict, tokenizer: Tokenizer, steps: int) -> list[float]:
-    """The evaluation losses, the first one before the first step."""
-    run.mkdir(parents=True)
-    training, evaluation = sentences()
-    write_texts(run / "train.safetensors", tokenizer, training, LONGEST[name])
-    write_texts(run / "evaluation.safetensors", tokenizer, evaluation, LONGEST[name])
-    plan = write_plan(
-        run,
-        model=model,
-        shard=run / "train.safetensors",
-        steps=steps,
-        evaluation={
-            "shards": [str(run / "evaluation.safetensors")],
-            "every_steps": max(1, steps // 4),
-            "batch_size": 8,
-            "dropped": NONE_DROPPED,
-        },
-        logging_steps=50,
-    )
-    settings = json.loads(plan.read_text())
-    settings["batching"] |= {"per_device_train_batch_size": BATCH[name], "shuffle": True}
-    settings["inputs"] = {}
-    plan.write_text(json.dumps(settings))
-    run_engine("train", str(plan))
-    return [event["loss"] for event in events(run, "evaluation")]
-
-
-def trained_base(directory: Path, name: str, tokenizer: Tokenizer, steps: int) -> Path:
-    """A model of that name, trained on the text in its own tokens."""
-    if name == "stories":
-        model = {"path": str(STORIES)}
-        if steps == 0:
-            return STORIES
-    else:
-        model = {"architecture": {**SMALL_LLAMA, "vocab_size": tokenizer.get_vocab_size()}, "seed": 1}
-    train(directory, name, model, tokenizer, max(1, steps))
-    return directory / "model"
-
-
-def compare(directory: Path, name: str, added: int, steps: int, base_steps: int) -> dict[str, list[float]]:
-    """Evaluation losses by initialisation."""
-    original = Tokenizer.from_file(str(BASES[name]))
-    base = trained_base(directory / "base", name, original, base_steps)
-    extended = extend(directory / "extended", BASES[name], added)
-    tokenizer = Tokenizer.from_file(str(extended / "tokenizer.json"))
-    losses = {}
-    for initialization in ("random", "mean", "zip-tie"):
-        vocabulary = {
-            "size": tokenizer.get_vocab_size(),
-            "base_size": None,
-            "initialization": initialization,
-            "map": str(extended / "zip-tie.json") if initialization == "zip-tie" else None,
-            "seed": 1,
-        }
-        model = {"path": str(base), "vocabulary": vocabulary}
-        losses[initialization] = train(directory / initialization, name, model, tokenizer, steps)
-    return losses
+def spread(values: list[float]) -> str:
+    """Median, and the least and greatest of them."""
+    return f"{statistics.median(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", default="stories,llama")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", default="stories:0,stories:1500,llama:1500")
     parser.add_argument("--added", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--base-steps", type=int, help="of the base; 300 for stories, 3000 for llama")
+    parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    for name in options.base.split(","):
-        base_steps = BASE_STEPS[name] if options.base_steps is None else options.base_steps
+    print(f"load {os.getloadavg()[0]:.1f} before; evaluation loss, median (least–greatest)")
+    for base in options.base.split(","):
+        name, steps = base.split(":")
+        print(f"{name}, {steps} steps on the text; {options.added} tokens added", flush=True)
         with tempfile.TemporaryDirectory() as directory:
-            losses = compare(Path(directory), name, options.added, options.steps, base_steps)
-        print(f"{name}: {options.added} tokens added to a base of {base_steps} steps; evaluation loss")
-        for initialization, values in losses.items():
-            print(f"  {initialization:8}", "  ".join(f"{value:.4f}" for value in values), flush=True)
+            compare(Path(directory), name, int(steps), options)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from conftest import ENGINE, ROOT, events, run_engine, write_plan, write_shard
+from conftest import ENGINE, NONE_DROPPED, ROOT, events, run_engine, write_plan, write_shard
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
@@ -82,7 +82,13 @@ class Training:
             shard=directory / "train.safetensors",
             steps=steps,
             seed=seed,
-            evaluation={"shards": shards, "on_start": True, "every_steps": None, "batch_size": 8},
+            evaluation={
+                "shards": shards,
+                "on_start": True,
+                "every_steps": None,
+                "batch_size": 8,
+                "dropped": NONE_DROPPED,
+            },
             batching={
                 "per_device_train_batch_size": self.batch_size,
                 "gradient_accumulation_steps": 1,
@@ -133,6 +139,7 @@ def grown_losses(
         path = at_the_scale_of_its_rows(base, directory / "scaled") if name == "random at scale" else base
         vocabulary = {
             "size": training.tokenizer.get_vocab_size(),
+            "base_size": None,
             "initialization": initialization,
             "map": str(extended / "zip-tie.json") if initialization == "zip-tie" else None,
             "seed": seed,
