@@ -33,7 +33,6 @@ TOKENIZERS = {
 ROWS = {"stories": {"max_length": 192, "batch_size": 8}, "llama": {"max_length": 64, "batch_size": 4}}
 SMALL_LLAMA = {
     "model_type": "llama",
-    "vocab_size": 32000,
     "hidden_size": 64,
     "intermediate_size": 172,
     "num_hidden_layers": 2,
@@ -56,8 +55,11 @@ def trained_base(directory: Path, name: str, steps: int, seed: int) -> tuple[Pat
     """A base and its losses on the text in its own tokens, by step."""
     if name == "stories" and steps == 0:
         return STORIES, {}
-    model = {"path": str(STORIES)} if name == "stories" else {"architecture": SMALL_LLAMA, "seed": seed}
-    return Training(TOKENIZERS[name], **ROWS[name]).base(directory, model, steps, seed)
+    training = Training(TOKENIZERS[name], **ROWS[name])
+    model = {"path": str(STORIES)}
+    if name == "llama":
+        model = {"architecture": SMALL_LLAMA | {"vocab_size": training.tokenizer.get_vocab_size()}, "seed": seed}
+    return training.base(directory, model, steps, seed)
 
 
 def compare(directory: Path, name: str, base_steps: int, options: argparse.Namespace) -> None:
