@@ -75,7 +75,7 @@ interface ModelFacts {
   isTied: boolean;
   /** Rows of the embedding; null: as many as the tokenizer has. */
   vocabulary: number | null;
-  /** Tokens of its own tokenizer, which may be fewer; null: not known. */
+  /** Tokens of its own tokenizer, which may be fewer; null: not known, or not asked for by `embedding_init`. */
   tokens: number | null;
 }
 
@@ -111,7 +111,7 @@ function modelFacts(
     name: `\`${shortened(written)}\``,
     isTied: config?.tie_word_embeddings === true,
     vocabulary: typeof config?.vocab_size === "number" ? config.vocab_size : null,
-    tokens: tokenizerSize(directory, files),
+    tokens: partial?.embedding_init === undefined ? null : tokenizerSize(directory, files),
   };
 }
 

@@ -100,11 +100,11 @@ async function modelOf(
       `${missing} Use the model's own tokenizer, or say with embedding_init how the new rows begin.`,
     );
   }
-  const before = plan.vocabulary === null ? null : await tokensBeforeExtension(path, tokenizer);
-  const baseSize = before !== null && before <= rows ? before : null;
   if (plan.vocabulary === null) {
     return { model: { path, vocabulary: null }, shape, modelFiles: files, stored };
   }
+  const before = await tokensBeforeExtension(path, tokenizer);
+  const baseSize = before !== null && before <= rows ? before : null;
   if (missing === null && baseSize === null) {
     throw new Refused(
       `embedding_init would be ignored: the model ${path} has a row for each token of the tokenizer ${plan.tokenizer.path}, and the tokenizer beside it, if there is one, does not tell which of them are new. Leave embedding_init out.`,
